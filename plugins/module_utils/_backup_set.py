@@ -1,0 +1,385 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A backup's life: begun in a hidden partial folder, published by a rename, or abandoned; and read again.
+
+Below the root: backups/<name>/ (complete backups), backups/.partial_<name>/ (one that is being made),
+locks/<stack>.lock, restores/<stack>.json (the restore that is under way).
+"""
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import stat
+import time
+
+from . import _manifest, _naming
+from ._errors import BackupError, ExistsError, IntegrityError, NotFoundError, StorageError, UsageError
+from ._lock import StackLock
+from ._stream import PartialFile, fsync_directory, sha256_of
+
+METADATA = "backup.json"
+FORMAT = 1
+_PARTIAL = ".partial_"
+_RUN = ".run.json"  # in a partial folder: whose it is
+
+
+class Root:
+    """The folder that holds all backups of a host.
+
+    :param path: str, absolute. :param lock_timeout: seconds, see _lock.
+    """
+
+    def __init__(self, path, lock_timeout=900):
+        if not os.path.isabs(path):
+            raise UsageError("The backup root '%s' is not an absolute path" % path)
+        self.path = path
+        self.backups = os.path.join(path, "backups")
+        self.lock_timeout = lock_timeout
+
+    def lock(self, stack):
+        _naming.check_name(stack, "stack")
+        return StackLock(os.path.join(self.path, "locks", "%s.lock" % stack), self.lock_timeout)
+
+    def record(self, stack):
+        """Return the path (str) of the file that describes the stack's restore under way."""
+        return os.path.join(self.path, "restores", "%s.json" % _naming.check_name(stack, "stack"))
+
+    def folder(self, name):
+        return os.path.join(self.backups, _naming.check_name(name))
+
+    def partial(self, name):
+        return os.path.join(self.backups, _PARTIAL + _naming.check_name(name))
+
+    def prepare(self):
+        """Make the folders, readable by nobody else."""
+        for path in (self.path, self.backups):
+            try:
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                if path == self.backups and stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+                    os.chmod(path, 0o700)
+            except OSError as error:
+                raise StorageError("The backup root %s cannot be used: %s" % (self.path, error.strerror)) from error
+
+
+def begin(root, stack, name, token, engine=None):
+    """Take the stack's lock and make a partial folder.
+
+    :param root: Root. :param name: str, or None for the default name. :param token: str, tells this run from others.
+    :param engine: Engine on which leftovers of a dead run (helper containers) are removed, or None.
+    :returns: {"name", "path" (the partial folder), "lock" (path), "removed" (leftovers of dead runs, list of str)}.
+    :raises: UsageError, ExistsError, LockedError, StorageError.
+    """
+    wanted = name
+    name = wanted or _naming.default_name(stack, time.time())
+    folder = root.folder(name)
+    root.prepare()
+    lock = root.lock(stack)
+    lock.acquire(token, "backup", name)
+    try:
+        _refuse_during_restore(root, stack)
+        removed = remove_leftovers(root, stack)
+        if engine is not None:
+            removed += ["helper container"] * engine.remove_helpers(lock.path)
+        while wanted is None and os.path.lexists(folder):
+            time.sleep(0.2)
+            name = _naming.default_name(stack, time.time())
+            folder = root.folder(name)
+        if os.path.lexists(folder):
+            raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
+        partial = root.partial(name)
+        try:
+            os.mkdir(partial, 0o700)
+        except FileExistsError as error:
+            raise ExistsError("Another stack's backup '%s' is being made right now" % name) from error
+        _write_json(os.path.join(partial, _RUN), {"stack": stack, "token": token})
+    except BaseException:
+        lock.release(token)
+        raise
+    return {"name": name, "path": partial, "lock": lock.path, "removed": removed}
+
+
+def foresee(root, stack, name):
+    """Return what begin() would (dict with "name" and "path"), without changing anything; same errors for names."""
+    name = name or _naming.default_name(_naming.check_name(stack, "stack"), time.time())
+    if os.path.lexists(root.folder(name)):
+        raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
+    _refuse_during_restore(root, stack)
+    return {"name": name, "path": root.partial(name), "lock": root.lock(stack).path, "removed": []}
+
+
+def _refuse_during_restore(root, stack):
+    record = read_record(root, stack)
+    if record:
+        raise ExistsError(
+            "A restore of stack '%s' from backup '%s' did not end, so the site may be half old, half new"
+            % (stack, record.get("backup")),
+            "Run the restore again, or undo it with the playbook moodleclaude.backup.rollback, then back up.",
+        )
+
+
+def remove_leftovers(root, stack):
+    """Remove the partial folders of the stack's dead runs; the caller holds the lock. Return their paths."""
+    removed = []
+    for entry in sorted(os.listdir(root.backups)):
+        path = os.path.join(root.backups, entry)
+        if entry.startswith(_PARTIAL) and _read_json(os.path.join(path, _RUN)).get("stack") == stack:
+            shutil.rmtree(path)
+            removed.append(path)
+    return removed
+
+
+def publish(root, stack, name, token, metadata, checksums=None):
+    """Make a partial folder a backup: metadata, manifest, everything on disk, rename; then give the lock back.
+
+    :param metadata: dict, written to backup.json together with format, name, stack and created.
+    :param checksums: dict of file name to hex SHA-256 as it was written, or None; each is checked against the disk.
+    :returns: {"name", "path", "size" (bytes), "files" (count)}. :raises: IntegrityError, LockedError, StorageError.
+    """
+    lock = root.lock(stack)
+    lock.check(token)
+    partial, folder = root.partial(name), root.folder(name)
+    now = time.time()
+    # 'created' orders backups, so it never repeats or goes back, even if the clock does.
+    created = max([now] + [backup["created"] + 0.001 for backup in complete(root) if backup["stack"] == stack])
+    document = dict(metadata, format=FORMAT, name=name, stack=stack, created=created)
+    document["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(partial, _RUN))
+    _write_json(os.path.join(partial, METADATA), document)
+    found = checksum_tree(partial)
+    for path, digest in (checksums or {}).items():
+        if found.get(path) != digest:
+            raise IntegrityError(
+                "%s on disk is not what was written" % os.path.join(partial, path),
+                "Check the disk's health and its free space.",
+            )
+    with PartialFile(os.path.join(partial, _manifest.FILENAME)) as out:
+        out.write(_manifest.render(found).encode())
+        out.publish()
+    size = seal(partial)
+    if os.path.lexists(folder):
+        raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups))
+    os.rename(partial, folder)
+    fsync_directory(root.backups)
+    lock.release(token)
+    return {"name": name, "path": folder, "size": size, "files": len(found) + 1}
+
+
+def seal(folder):
+    """Give every file mode 0600 and every folder 0700, owner ourselves, and bring all to disk. Return bytes (int)."""
+    total = 0
+    for base, _folders, files in os.walk(folder, topdown=False):
+        for entry in files:
+            fd = os.open(os.path.join(base, entry), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fchown(fd, os.geteuid(), os.getegid())
+                os.fchmod(fd, 0o600)
+                os.fsync(fd)
+                total += os.fstat(fd).st_size
+            finally:
+                os.close(fd)
+        os.chown(base, os.geteuid(), os.getegid())
+        os.chmod(base, 0o700)
+        fsync_directory(base)
+    return total
+
+
+def abandon(root, stack, name, token):
+    """Remove a partial folder and give the lock back. Return True if there was anything to do."""
+    lock = root.lock(stack)
+    owner = lock.owner()
+    if owner is None or owner.get("token") != token:
+        return False
+    partial = root.partial(name)
+    if os.path.lexists(partial):
+        shutil.rmtree(partial)
+    lock.release(token)
+    return True
+
+
+def checksum_tree(folder, workers=2):
+    """Return a dict of relative path to hex SHA-256 of every file below a folder, but the manifest.
+
+    :raises: IntegrityError if there is anything but folders and regular files.
+    """
+    paths = []
+    for base, folders, files in os.walk(folder):
+        for entry in folders + files:
+            path = os.path.join(base, entry)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode):
+                paths.append(os.path.relpath(path, folder))
+            elif not stat.S_ISDIR(mode):
+                raise IntegrityError("%s is neither a file nor a folder" % path)
+    paths = [path for path in paths if path != _manifest.FILENAME]
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        digests = pool.map(lambda path: sha256_of(os.path.join(folder, path)), paths)
+        return dict(zip(paths, digests))
+
+
+def verify(folder):
+    """Check every file of a backup against its manifest.
+
+    :returns: list of {"path", "problem"}, empty if the backup is whole; problem is missing, damaged or unknown.
+    :raises: IntegrityError if the manifest itself is missing or damaged.
+    """
+    try:
+        with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
+            expected = _manifest.parse(handle.read())
+    except FileNotFoundError as error:
+        raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.") from error
+    except UnicodeDecodeError as error:
+        raise IntegrityError("%s of %s is damaged" % (_manifest.FILENAME, folder)) from error
+    if METADATA not in expected:
+        raise IntegrityError("%s of %s does not name %s" % (_manifest.FILENAME, folder, METADATA))
+    return _manifest.differences(expected, checksum_tree(folder))
+
+
+def require_whole(folder):
+    """Return how many files were checked (int); raise IntegrityError that names the first problems if any differs."""
+    problems = verify(folder)
+    if problems:
+        named = ", ".join("%(path)s (%(problem)s)" % problem for problem in problems[:5])
+        more = " and %d more" % (len(problems) - 5) if len(problems) > 5 else ""
+        raise IntegrityError(
+            "The backup in %s is damaged: %s%s" % (folder, named, more),
+            "Take another backup, or fetch a good copy of these files.", problems=problems,
+        )
+    with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
+        return sum(1 for _line in handle)
+
+
+def load(folder):
+    """Return the metadata (dict) of a complete backup. :raises: IntegrityError."""
+    if not os.path.isfile(os.path.join(folder, _manifest.FILENAME)):
+        raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
+    document = _read_json(os.path.join(folder, METADATA))
+    if not isinstance(document.get("created"), (int, float)) or not document.get("stack"):
+        raise IntegrityError("%s of %s is damaged or missing" % (METADATA, folder))
+    if document.get("format", 0) > FORMAT:
+        raise IntegrityError(
+            "%s was written by a newer version of this collection (format %s)" % (folder, document["format"]),
+            "Update the collection.",
+        )
+    return document
+
+
+def complete(root):
+    """Return the metadata of all complete backups (list of dict with "path" added), oldest first."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.listdir(root.backups):
+            path = os.path.join(root.backups, entry)
+            if entry.startswith(".") or not os.path.isdir(path):
+                continue
+            with contextlib.suppress(BackupError):
+                found.append(dict(load(path), path=path))
+    return sorted(found, key=lambda backup: (backup["created"], backup["name"]))
+
+
+def find(root, name, stack=None):
+    """Return the metadata (dict, with "path") of a backup by its name, or of the newest one for "latest".
+
+    :param stack: str, "latest" means the newest of this stack; without it all backups must be of one stack.
+    :raises: NotFoundError, UsageError, IntegrityError.
+    """
+    if name != _naming.LATEST:
+        path = root.folder(name)
+        if not os.path.isdir(path):
+            names = [backup["name"] for backup in complete(root)]
+            raise NotFoundError(
+                "There is no backup '%s' in %s" % (name, root.backups),
+                "There are: %s." % ", ".join(names[-10:]) if names else "There is none at all.",
+            )
+        return dict(load(path), path=path)
+    candidates = [backup for backup in complete(root) if stack is None or backup["stack"] == stack]
+    stacks = sorted({backup["stack"] for backup in candidates})
+    if not candidates:
+        of_stack = " of stack '%s'" % stack if stack else ""
+        raise NotFoundError("There is no complete backup%s in %s" % (of_stack, root.backups))
+    if len(stacks) > 1:
+        raise UsageError(
+            "The backups in %s are of several stacks: %s" % (root.backups, ", ".join(stacks)),
+            "Name the stack, or the backup.", candidates=stacks,
+        )
+    return candidates[-1]
+
+
+def begin_restore(root, stack, backup, token, transaction, plan):
+    """Take the stack's lock for a restore and write down what is going to be done (plan, dict).
+
+    If an earlier restore did not end, its description stays, for the caller to undo it first.
+
+    :returns: {"lock", "unfinished" (record of an earlier restore that did not end, dict or None)}.
+    """
+    root.prepare()
+    lock = root.lock(stack)
+    lock.acquire(token, "restore", backup)
+    try:
+        unfinished = read_record(root, stack)
+        if unfinished is None:
+            path = root.record(stack)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            record = {"backup": backup, "transaction": transaction, "plan": plan, "proved": False}
+            _write_json(path, dict(record, began=int(time.time())))
+    except BaseException:
+        lock.release(token)
+        raise
+    return {"lock": lock.path, "unfinished": unfinished}
+
+
+def prove_restore(root, stack, token):
+    """Write down that the restored site works. Return True if that is new."""
+    root.lock(stack).check(token)
+    record = read_record(root, stack)
+    if record is None or record["proved"]:
+        return False
+    _write_json(root.record(stack), dict(record, proved=True))
+    return True
+
+
+def read_record(root, stack):
+    """Return the description (dict) of the restore that is under way or was cut off, or None."""
+    return _read_json(root.record(stack)) or None
+
+
+def read_records(root, stack=None):
+    """Return the descriptions (list of dict, with "stack" added) of the restores that did not end."""
+    folder = os.path.join(root.path, "restores")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    stacks = [name[:-5] for name in names if name.endswith(".json") and not name.startswith(".")]
+    found = [dict(read_record(root, name) or {}, stack=name) for name in stacks if stack in (None, "", name)]
+    return [record for record in found if "plan" in record]
+
+
+def end_restore(root, stack, token, finished=True):
+    """Give the lock of a restore back; finished also forgets that it began. Return True if there was anything to do."""
+    lock = root.lock(stack)
+    owner = lock.owner()
+    if owner is None or owner.get("token") != token:
+        return False
+    if finished:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(root.record(stack))
+    return lock.release(token)
+
+
+def _write_json(path, document):
+    with PartialFile(path, overwrite=True) as out:
+        out.write(json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
+        out.publish()
+
+
+def _read_json(path):
+    """Return the dict in a file; an empty one if the file is missing or damaged."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            document = json.load(handle)
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

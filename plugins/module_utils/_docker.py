@@ -1,0 +1,467 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only file that knows the Docker SDK for Python.
+
+Everything is the low-level API: plain dicts as the engine returns them. Every error is an EngineError, NotFoundError or
+CommandError that names the thing.
+"""
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import struct
+import threading
+import time
+import traceback
+
+from . import _lock
+from ._errors import CommandError, EngineError, NotFoundError
+
+try:
+    import docker
+    import docker.errors
+    import docker.tls
+    import requests.exceptions
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+HELPER_LABEL = "org.moodleclaude.backup.helper"
+_STDOUT, _STDERR = 1, 2
+_OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes; what run() keeps in memory at the most
+
+
+@contextlib.contextmanager
+def _translated(what):
+    """Turn every error of the SDK into one of ours; what (str) says what was being done."""
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise NotFoundError("%s: %s" % (what, error.explanation or error)) from error
+    except docker.errors.APIError as error:
+        raise EngineError("%s: %s" % (what, error.explanation or error)) from error
+    except requests.exceptions.ReadTimeout as error:
+        raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise EngineError(
+            "%s: the Docker Engine cannot be reached (%s)" % (what, error),
+            "Check that it runs on this host, and 'docker_host'.",
+        ) from error
+
+
+class Engine:
+    """A connection to one Docker Engine.
+
+    :param params: dict with the keys of _module.DOCKER_OPTIONS.
+    """
+
+    def __init__(self, params):
+        self.url = params["docker_host"]
+        tls = None
+        if params["tls"] or params["validate_certs"]:
+            pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
+            tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])
+        with _translated("Connecting to %s" % self.url):
+            self.api = docker.APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
+        self._info = None
+
+    # --- the engine ---------------------------------------------------------------------------------------------
+
+    def info(self):
+        """Return what 'docker info' knows (dict)."""
+        if self._info is None:
+            with _translated("Asking the engine about itself"):
+                self._info = self.api.info()
+        return self._info
+
+    def version(self):
+        """Return what 'docker version' knows of the server (dict)."""
+        with _translated("Asking the engine for its version"):
+            return self.api.version()
+
+    def direct_possible(self):
+        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless."""
+        if os.geteuid() != 0 or not self.url.startswith(("unix://", "http+unix://")):
+            return False
+        root = self.info().get("DockerRootDir") or ""
+        return os.path.isdir(os.path.join(root, "volumes"))
+
+    # --- containers ---------------------------------------------------------------------------------------------
+
+    def containers(self, all=True, filters=None):  # pylint: disable=redefined-builtin
+        """Return short descriptions of containers (list of dict as GET /containers/json gives)."""
+        with _translated("Listing containers"):
+            return self.api.containers(all=all, filters=filters)
+
+    def container(self, name):
+        """Return the description of a container (dict as 'docker inspect' gives); NotFoundError if there is none."""
+        with _translated("Container '%s'" % name):
+            return self.api.inspect_container(name)
+
+    def find_container(self, name):
+        """Return the description of a container, or None."""
+        try:
+            return self.container(name)
+        except NotFoundError:
+            return None
+
+    def create_container(self, name, config):
+        """Create a container from a raw configuration (dict for POST /containers/create). Return its ID."""
+        with _translated("Creating container '%s'" % name):
+            return self.api.create_container_from_config(config, name)["Id"]
+
+    def start(self, name):
+        with _translated("Starting container '%s'" % name):
+            self.api.start(name)
+
+    def stop(self, name, timeout=30):
+        """Stop a container; after timeout seconds it is killed by the engine."""
+        with _translated("Stopping container '%s'" % name):
+            self.api.stop(name, timeout=timeout)
+
+    def rename(self, name, new_name):
+        with _translated("Renaming container '%s' to '%s'" % (name, new_name)):
+            self.api.rename(name, new_name)
+
+    def set_restart_policy(self, name, policy):
+        """Change a container's restart policy (dict with Name and MaximumRetryCount)."""
+        with _translated("Changing the restart policy of container '%s'" % name):
+            self.api.update_container(name, restart_policy=policy)
+
+    def remove_container(self, name, volumes=False):
+        """Remove a container, running or not; volumes: also its anonymous volumes. No error if it is gone."""
+        with contextlib.suppress(NotFoundError), _translated("Removing container '%s'" % name):
+            self.api.remove_container(name, force=True, v=volumes)
+
+    def changes(self, name):
+        """Return what differs from the image (list of {"Path": str, "Kind": 0 changed, 1 added, 2 deleted})."""
+        with _translated("Listing the changes of container '%s'" % name):
+            return self.api.diff(name) or []
+
+    # --- networks and volumes -----------------------------------------------------------------------------------
+
+    def network(self, name):
+        """Return the description of the network with exactly this name or ID, or None."""
+        with _translated("Network '%s'" % name):
+            for found in self.api.networks(names=[name]):
+                if name in (found["Name"], found["Id"]):
+                    return self.api.inspect_network(found["Id"])
+        return None
+
+    def networks(self):
+        """Return the descriptions of all networks (list of dict)."""
+        with _translated("Listing networks"):
+            return self.api.networks()
+
+    def create_network(self, body):
+        """Create a network from a raw body (dict for POST /networks/create). Return its ID."""
+        with _translated("Creating network '%s'" % body.get("Name")):
+            response = self.api._post_json(self.api._url("/networks/create"), data=body)
+            return self.api._result(response, json=True)["Id"]
+
+    def connect(self, network, container, endpoint):
+        """Connect a container to a network with a raw endpoint configuration (dict)."""
+        with _translated("Connecting container '%s' to network '%s'" % (container, network)):
+            body = {"Container": container, "EndpointConfig": endpoint}
+            response = self.api._post_json(self.api._url("/networks/{0}/connect", network), data=body)
+            self.api._raise_for_status(response)
+
+    def disconnect(self, network, container):
+        with _translated("Disconnecting container '%s' from network '%s'" % (container, network)):
+            self.api.disconnect_container_from_network(container, network, force=True)
+
+    def remove_network(self, name):
+        with contextlib.suppress(NotFoundError), _translated("Removing network '%s'" % name):
+            self.api.remove_network(name)
+
+    def volume(self, name):
+        """Return the description of a volume (dict), or None."""
+        try:
+            with _translated("Volume '%s'" % name):
+                return self.api.inspect_volume(name)
+        except NotFoundError:
+            return None
+
+    def volumes(self, filters=None):
+        """Return the descriptions of all volumes, or of those that fit the filters (list of dict)."""
+        with _translated("Listing volumes"):
+            return self.api.volumes(filters)["Volumes"] or []
+
+    def create_volume(self, name, driver="local", options=None, labels=None):
+        with _translated("Creating volume '%s'" % name):
+            return self.api.create_volume(name=name, driver=driver, driver_opts=options or None, labels=labels or None)
+
+    def remove_volume(self, name):
+        with contextlib.suppress(NotFoundError), _translated("Removing volume '%s'" % name):
+            self.api.remove_volume(name)
+
+    # --- images -------------------------------------------------------------------------------------------------
+
+    def image(self, name):
+        """Return the description of an image by name or ID (dict), or None."""
+        try:
+            with _translated("Image '%s'" % name):
+                return self.api.inspect_image(name)
+        except NotFoundError:
+            return None
+
+    def image_ids(self):
+        """Return the IDs of all images (list of str)."""
+        with _translated("Listing images"):
+            return [image["Id"] for image in self.api.images()]
+
+    def tag(self, image, name):
+        """Give an image (name or ID) one more name, "repository:tag"."""
+        repository, _colon, tag = name.rpartition(":")
+        with _translated("Tagging image '%s' as '%s'" % (image, name)):
+            self.api.tag(image, repository, tag, force=True)
+
+    def save_images(self, names):
+        """Yield the tar stream (bytes) of 'docker save' with these names or IDs.
+
+        The first chunk is fetched before this returns, so that a refusal is an error here and not in mid-file.
+        """
+        what = "Saving image %s" % ", ".join(names)
+        with _translated(what):
+            url = self.api._url("/images/get")
+            response = self.api._get(url, params={"names": list(names)}, stream=True)
+            self.api._raise_for_status(response)
+        return self._prefetched(response.iter_content(1024 * 1024), what, response.close)
+
+    def load_images(self, chunks):
+        """Feed a tar stream to 'docker load'. Return the engine's messages (list of str)."""
+        messages = []
+        with _translated("Loading images"):
+            for line in self.api.load_image(chunks, quiet=True):
+                # The SDK does not look at the status code; a refusal of the whole request is a "message".
+                refusal = line.get("error") or line.get("message")
+                if refusal:
+                    raise EngineError("Loading images: %s" % refusal)
+                messages.append(line.get("stream", "").strip())
+        return messages
+
+    def remove_image(self, name, force=False):
+        with contextlib.suppress(NotFoundError), _translated("Removing image '%s'" % name):
+            self.api.remove_image(name, force=force)
+
+    # --- files of containers ------------------------------------------------------------------------------------
+
+    def stat(self, container, path):
+        """Return what a path of a container is: {"name", "size", "mode" (Go's FileMode), "mtime", "linkTarget"}."""
+        with _translated("Path '%s' of container '%s'" % (path, container)):
+            # A HEAD request: a GET that is not read to its end keeps the container locked.
+            response = self.api.head(self._archive_url(container), params={"path": path}, timeout=self.api.timeout)
+            if response.status_code == 404:
+                # An answer to HEAD has no body, so the engine's own words are not there.
+                raise NotFoundError("There is no '%s' in container '%s'" % (path, container))
+            self.api._raise_for_status(response)
+        return json.loads(base64.b64decode(response.headers["x-docker-container-path-stat"]))
+
+    def get_archive(self, container, path):
+        """Return an iterator over the tar stream (bytes) of a path of a container, running or not."""
+        what = "Reading '%s' of container '%s'" % (path, container)
+        with _translated(what):
+            response = self.api._get(self._archive_url(container), params={"path": path}, stream=True)
+            self.api._raise_for_status(response)
+        return self._prefetched(response.iter_content(1024 * 1024), what, response.close)
+
+    def _archive_url(self, container):
+        return self.api._url("/containers/{0}/archive", container)
+
+    def put_archive(self, container, path, chunks):
+        """Unpack a tar stream (bytes or iterator of bytes) into a folder of a container, running or not."""
+        with _translated("Writing to '%s' of container '%s'" % (path, container)):
+            self.api.put_archive(container, path, chunks)
+
+    @staticmethod
+    def _prefetched(iterator, what, close):
+        with _translated(what):
+            first = next(iterator, b"")
+
+        def chunks():
+            try:
+                with _translated(what):
+                    yield first
+                    yield from iterator
+            finally:
+                close()
+
+        return chunks()
+
+    # --- programs in containers ---------------------------------------------------------------------------------
+
+    def exec_stream(self, container, argv, environment=None, user="", stdin=False, workdir=None):
+        """Start a program in a running container. Return an ExecStream."""
+        return ExecStream(self.api, container, argv, environment, user, stdin, workdir)
+
+    def run(self, container, argv, environment=None, user="", stdin=b"", workdir=None, check=True):
+        """Run a program in a container to its end.
+
+        :param environment: dict of str; the way to hand over a password.
+        :param stdin: bytes for its standard input.
+        :returns: (rc, stdout as bytes, stderr as str). :raises: CommandError if check is true and rc is not 0.
+        """
+        stream = self.exec_stream(container, argv, environment, user, bool(stdin), workdir)
+        try:
+            feeder = None
+            if stdin:
+                feeder = threading.Thread(target=stream.feed, args=([stdin],), daemon=True)
+                feeder.start()
+            kept, size = [], 0
+            for chunk in stream.chunks():
+                kept.append(chunk)
+                size += len(chunk)
+                if size > _OUTPUT_LIMIT:
+                    raise CommandError("%s in container '%s' wrote too much" % (argv[0], container))
+            if feeder:
+                feeder.join()
+            rc = stream.wait()
+        finally:
+            stream.abort()
+        if check and rc != 0:
+            raise stream.failure(rc, kept[0] if kept else b"")
+        return rc, b"".join(kept), stream.stderr_tail()
+
+    @contextlib.contextmanager
+    def helper(self, image, binds=None, volumes_from=None):
+        """Give the ID of a running container that does nothing, with these mounts; it is removed afterwards.
+
+        Its label names the lock of the run, so that remove_helpers() finds it when this process was killed.
+
+        :param image: str, an image on this engine that has sh. :param binds: list of "source:destination[:ro]".
+        """
+        config = {
+            "Image": image,
+            "Entrypoint": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"],
+            "Cmd": [],
+            "User": "0",
+            "WorkingDir": "/",
+            "Labels": {HELPER_LABEL: os.environ.get(_lock.ENVIRONMENT, "")},
+            "HostConfig": {"Binds": binds or [], "VolumesFrom": volumes_from or [], "NetworkMode": "none"},
+            "Healthcheck": {"Test": ["NONE"]},
+        }
+        name = "moodle_backup_helper_%s" % os.urandom(6).hex()
+        identifier = self.create_container(name, config)
+        try:
+            self.start(identifier)
+            yield identifier
+        finally:
+            self.remove_container(identifier, volumes=True)
+
+    def remove_helpers(self, lock):
+        """Remove the helpers that a dead run with this lock (path, str) left behind. Return how many (int)."""
+        found = self.containers(filters={"label": "%s=%s" % (HELPER_LABEL, lock)})
+        for container in found:
+            self.remove_container(container["Id"], volumes=True)
+        return len(found)
+
+
+class ExecStream:
+    """A program that runs in a container, with its streams.
+
+    A stream that is cut ends silently, so success needs the engine's word: not running any more and exit code 0.
+    """
+
+    def __init__(self, api, container, argv, environment, user, stdin, workdir):
+        self._api = api
+        self._container = container
+        self.what = "%s in container '%s'" % (os.path.basename(argv[0]), container)
+        self._stderr = b""
+        with _translated("Running %s" % self.what):
+            self._id = api.exec_create(
+                container, list(argv), stdin=stdin, environment=environment, user=user, workdir=workdir,
+            )["Id"]
+            self._socket = api.exec_start(self._id, socket=True)
+            # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
+            self._plain_socket().settimeout(None)
+        # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
+        # reader above it, so read there.
+        self._reader = self._socket._response.raw._fp.fp
+        self._stdin_open = stdin
+
+    def chunks(self):
+        """Yield standard output (bytes); standard error is kept aside."""
+        while True:
+            header = self._read(8)
+            if header is None:
+                return
+            kind, size = struct.unpack(">BxxxL", header)
+            while size:
+                payload = self._read(min(size, 1024 * 1024))
+                if payload is None:
+                    raise EngineError("%s: the connection to the engine was cut" % self.what)
+                size -= len(payload)
+                if kind == _STDOUT:
+                    yield payload
+                elif kind == _STDERR:
+                    self._stderr = (self._stderr + payload)[-4096:]
+
+    def _read(self, count):
+        with _translated("Reading from %s" % self.what):
+            data = self._reader.read(count)
+        if not data:
+            return None
+        if len(data) < count:
+            raise EngineError("%s: the connection to the engine was cut" % self.what)
+        return data
+
+    def feed(self, chunks):
+        """Write all chunks to standard input and close it. A program that stops reading is no error here."""
+        try:
+            for chunk in chunks:
+                self._plain_socket().sendall(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # its exit code tells why
+        finally:
+            self.close_stdin()
+
+    def close_stdin(self):
+        if self._stdin_open:
+            self._stdin_open = False
+            with contextlib.suppress(OSError):
+                self._plain_socket().shutdown(socket.SHUT_WR)
+
+    def _plain_socket(self):
+        return getattr(self._socket, "_sock", self._socket)
+
+    def stderr_tail(self):
+        """Return the last 4 KiB of standard error (str)."""
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    def wait(self):
+        """Return the exit code (int), once the engine says that the program has ended."""
+        deadline = time.monotonic() + 30
+        while True:
+            with _translated("Asking how %s ended" % self.what):
+                state = self._api.exec_inspect(self._id)
+            if not state["Running"] and state["ExitCode"] is not None:
+                return state["ExitCode"]
+            if time.monotonic() > deadline:
+                raise EngineError("%s: the stream ended but the program did not" % self.what)
+            time.sleep(0.02)
+
+    def failure(self, rc, output=b""):
+        """Return the CommandError for an exit code; output: bytes, the beginning of standard output if it is known."""
+        tail = self.stderr_tail()
+        if not tail and output.startswith(b"OCI runtime"):  # the engine could not even start it, and says why here
+            tail = output.decode("utf-8", "replace").strip()
+        return CommandError("%s failed (exit code %d): %s" % (self.what, rc, tail or "no message"), rc=rc, stderr=tail)
+
+    def finish(self):
+        """Wait for the end; raise CommandError unless the exit code is 0."""
+        rc = self.wait()
+        if rc != 0:
+            raise self.failure(rc)
+
+    def abort(self):
+        """Close the connection. The program goes on without its output, unless it notices the end of its stdin."""
+        with contextlib.suppress(Exception):
+            self._socket._response.close()
+        with contextlib.suppress(Exception):
+            self._plain_socket().close()

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: moodle_site_finish
+short_description: Do what a Moodle site needs after a restore
+version_added: 0.1.0
+description:
+  - Forgets tasks that were running when the backup was made, purges the caches, rebuilds the component cache if the
+    site has one, ends all sessions, and asks Moodle whether its database fits its code.
+  - The programs of Moodle run as the owner of the data directory.
+author:
+  - MoodleClaude contributors (@moodleclaude)
+extends_documentation_fragment:
+  - moodleclaude.backup.attributes
+  - moodleclaude.backup.docker
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+options:
+  container:
+    description: Name of the web container.
+    type: str
+    required: true
+  moodle:
+    description: RV(moodleclaude.backup.moodle_stack_info#module:stack) of the site, its C(moodle) part.
+    type: dict
+    required: true
+  wait_seconds:
+    description: Seconds to wait for the database after a start.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: Finish a restored site
+  moodleclaude.backup.moodle_site_finish:
+    container: school-web
+    moodle: "{{ found.stack.moodle }}"
+"""
+
+RETURN = r"""
+steps:
+  description: What was done.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _site
+from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+
+
+def work(params, check_mode):
+    """Return the result of one call (dict)."""
+    if check_mode:
+        return {"changed": True, "steps": []}
+    result, warnings = _site.finish(Engine(params), params["container"], params["moodle"], params["wait_seconds"])
+    return dict(result, changed=True, warnings=warnings)
+
+
+def main():
+    module = build_module(
+        {
+            "container": {"type": "str", "required": True},
+            "moodle": {"type": "dict", "required": True},
+            "wait_seconds": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    run(module, lambda: work(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

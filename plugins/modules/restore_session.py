@@ -1,0 +1,150 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_session
+short_description: Begin and end a restore of a stack
+version_added: 0.1.0
+description:
+  - Takes the stack's lock for a restore and writes down what is being done, so that a restore that was cut off can be
+    undone by a later run.
+author:
+  - MoodleClaude contributors (@moodleclaude)
+extends_documentation_fragment:
+  - moodleclaude.backup.attributes
+  - moodleclaude.backup.backup_root
+  - moodleclaude.backup.docker
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: V(state=begun) is refused while another run holds the stack.
+options:
+  state:
+    description:
+      - V(begun) takes the lock and writes O(plan) down. If an earlier restore did not end, nothing is written and
+        RV(unfinished) describes it.
+      - V(proved) writes down that the restored site works, so that a later run removes what was replaced instead of
+        putting it back.
+      - V(finished) forgets the description and gives the lock back.
+      - V(interrupted) gives the lock back and keeps the description for a later rollback.
+      - V(listed) only lists the restores that did not end, of all stacks or of O(stack).
+    type: str
+    choices: [begun, proved, finished, interrupted, listed]
+    required: true
+  stack:
+    description: Name of the stack. Required unless O(state=listed).
+    type: str
+  backup:
+    description: Name of the backup that is restored. Required if O(state=begun).
+    type: str
+  owner:
+    description: Any text that tells this run from every other one. Required unless O(state=listed).
+    type: str
+  transaction:
+    description:
+      - Short name of this restore, lower-case letters and digits; part of the name of all that is set aside.
+      - Required if O(state=begun).
+    type: str
+  plan:
+    description: What is being restored to where; returned to a later run in RV(unfinished).
+    type: dict
+    default: {}
+  lock_timeout:
+    description: Seconds without a sign of life after which a run that still holds the stack counts as dead.
+    type: int
+    default: 900
+"""
+
+EXAMPLES = r"""
+- name: Begin
+  moodleclaude.backup.restore_session:
+    state: begun
+    root: /var/backups/moodleclaude
+    stack: school
+    backup: school_20260131_201530
+    owner: "{{ 999999999999 | random | to_uuid }}"
+    transaction: t1
+  register: session
+"""
+
+RETURN = r"""
+lock:
+  description: Path of the stack's lock.
+  type: str
+  returned: O(state=begun)
+owner:
+  description: The owner as given.
+  type: str
+  returned: O(state=begun)
+unfinished:
+  description: C(backup), C(transaction), C(plan) and C(proved) of an earlier restore that did not end, or null.
+  type: dict
+  returned: O(state=begun)
+records:
+  description: The restores that did not end, each with C(stack), C(backup), C(transaction), C(plan) and C(proved).
+  type: list
+  elements: dict
+  returned: O(state=listed)
+"""
+
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set
+from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+
+
+def work(params, check_mode):
+    """Return the result of one call (dict)."""
+    root = _backup_set.Root(params["root"], params["lock_timeout"])
+    stack, owner, state = params["stack"], params["owner"], params["state"]
+    if state == "listed":
+        return {"changed": False, "records": _backup_set.read_records(root, stack)}
+    if check_mode:
+        unfinished = _backup_set.read_record(root, stack) if state == "begun" else None
+        return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "owner": owner}
+    if state == "begun":
+        begun = _backup_set.begin_restore(root, stack, params["backup"], owner, params["transaction"], params["plan"])
+        Engine(params).remove_helpers(begun["lock"])
+        return dict(begun, changed=True, owner=owner)
+    if state == "proved":
+        return {"changed": _backup_set.prove_restore(root, stack, owner)}
+    return {"changed": _backup_set.end_restore(root, stack, owner, finished=state == "finished")}
+
+
+def main():
+    module = build_module(
+        {
+            "state": {
+                "type": "str",
+                "choices": ["begun", "proved", "finished", "interrupted", "listed"],
+                "required": True,
+            },
+            "root": {"type": "path", "required": True},
+            "stack": {"type": "str"},
+            "backup": {"type": "str"},
+            "owner": {"type": "str"},
+            "transaction": {"type": "str"},
+            "plan": {"type": "dict", "default": {}},
+            "lock_timeout": {"type": "int", "default": 900},
+        },
+        required_if=[
+            ("state", "begun", ["stack", "backup", "owner", "transaction"]),
+            ("state", "proved", ["stack", "owner"]),
+            ("state", "finished", ["stack", "owner"]),
+            ("state", "interrupted", ["stack", "owner"]),
+        ],
+        supports_check_mode=True,
+    )
+    run(module, lambda: work(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
