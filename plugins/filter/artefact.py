@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 # What of a module's result is worth keeping in a backup's metadata.
 _KEPT = ("size", "raw_size", "sha256", "transport", "format", "tables", "row_count", "table_count", "server_version",
-         "client_version", "encoding", "collation", "owner", "images", "roles")
+         "client_version", "encoding", "collation", "database_owner", "images")
 
 
 def artefact(result, role, tree=None):
@@ -35,7 +35,8 @@ def artefact(result, role, tree=None):
     described.update(role=role, file=posixpath.basename(result["dest"]))
     if tree:
         described["tree"] = tree
-    return [described]
+    # A dump comes with a second file, the roles of its server.
+    return [described] + artefact(result.get("roles") or {}, "roles")
 
 
 _TREE = ("volume", "container", "path", "paths", "storage", "exclude")

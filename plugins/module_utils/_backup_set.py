@@ -71,7 +71,7 @@ def begin(root, stack, name, token, engine=None):
 
     :param root: Root. :param name: str, or None for the default name. :param token: str, tells this run from others.
     :param engine: Engine on which leftovers of a dead run (helper containers) are removed, or None.
-    :returns: {"name", "path" (the partial folder), "lock" (path), "removed" (leftovers of dead runs, list of str)}.
+    :returns: {"name", "folder" (the partial folder), "lock" (path), "removed" (leftovers of dead runs, list of str)}.
     :raises: UsageError, ExistsError, LockedError, StorageError.
     """
     wanted = name
@@ -100,16 +100,16 @@ def begin(root, stack, name, token, engine=None):
     except BaseException:
         lock.release(token)
         raise
-    return {"name": name, "path": partial, "lock": lock.path, "removed": removed}
+    return {"name": name, "folder": partial, "lock": lock.path, "removed": removed}
 
 
 def foresee(root, stack, name):
-    """Return what begin() would (dict with "name" and "path"), without changing anything; same errors for names."""
+    """Return what begin() would (dict), without changing anything; same errors for names."""
     name = name or _naming.default_name(_naming.check_name(stack, "stack"), time.time())
     if os.path.lexists(root.folder(name)):
         raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
     _refuse_during_restore(root, stack)
-    return {"name": name, "path": root.partial(name), "lock": root.lock(stack).path, "removed": []}
+    return {"name": name, "folder": root.partial(name), "lock": root.lock(stack).path, "removed": []}
 
 
 def _refuse_during_restore(root, stack):
@@ -138,7 +138,7 @@ def publish(root, stack, name, token, metadata, checksums=None):
 
     :param metadata: dict, written to backup.json together with format, name, stack and created.
     :param checksums: dict of file name to hex SHA-256 as it was written, or None; each is checked against the disk.
-    :returns: {"name", "path", "size" (bytes), "files" (count)}. :raises: IntegrityError, LockedError, StorageError.
+    :returns: {"name", "folder", "size" (bytes), "files" (count)}. :raises: IntegrityError, LockedError, StorageError.
     """
     lock = root.lock(stack)
     lock.check(token)
@@ -167,7 +167,7 @@ def publish(root, stack, name, token, metadata, checksums=None):
     os.rename(partial, folder)
     fsync_directory(root.backups)
     lock.release(token)
-    return {"name": name, "path": folder, "size": size, "files": len(found) + 1}
+    return {"name": name, "folder": folder, "size": size, "files": len(found) + 1}
 
 
 def seal(folder):

@@ -48,7 +48,7 @@ options:
       - The default is C(<stack>_<YYYYMMDD>_<HHMMSS>) in the host's local time.
       - Required unless O(state=begun).
     type: str
-  owner:
+  run:
     description: Any text that tells this run from every other one.
     type: str
     required: true
@@ -74,7 +74,7 @@ EXAMPLES = r"""
     state: begun
     root: /var/backups/moodleclaude
     stack: school
-    owner: "{{ 999999999999 | random | to_uuid }}"
+    run: "{{ 999999999999 | random | to_uuid }}"
   register: begun
 
 - name: Publish
@@ -83,7 +83,7 @@ EXAMPLES = r"""
     root: /var/backups/moodleclaude
     stack: school
     name: "{{ begun.name }}"
-    owner: "{{ begun.owner }}"
+    run: "{{ begun.run }}"
 """
 
 RETURN = r"""
@@ -91,11 +91,11 @@ name:
   description: Name of the backup.
   type: str
   returned: always
-owner:
-  description: The owner as given.
+run:
+  description: The text as given.
   type: str
   returned: always
-path:
+folder:
   description: The partial folder, or the backup's folder once it is published.
   type: str
   returned: state is begun or published
@@ -126,17 +126,17 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils._module import
 def work(params, check_mode):
     """Return the result of one call (dict)."""
     root = _backup_set.Root(params["root"], params["lock_timeout"])
-    stack, name, owner = params["stack"], params["name"], params["owner"]
-    result = {"changed": True, "name": name, "owner": owner}
+    stack, name, token = params["stack"], params["name"], params["run"]
+    result = {"changed": True, "name": name, "run": token}
     if check_mode:
         if params["state"] == "begun":
             result.update(_backup_set.foresee(root, stack, name))
     elif params["state"] == "begun":
-        result.update(_backup_set.begin(root, stack, name, owner, Engine(params)))
+        result.update(_backup_set.begin(root, stack, name, token, Engine(params)))
     elif params["state"] == "published":
-        result.update(_backup_set.publish(root, stack, name, owner, params["metadata"], params["checksums"]))
+        result.update(_backup_set.publish(root, stack, name, token, params["metadata"], params["checksums"]))
     else:
-        result["changed"] = _backup_set.abandon(root, stack, name, owner)
+        result["changed"] = _backup_set.abandon(root, stack, name, token)
     return result
 
 
@@ -147,7 +147,7 @@ def main():
             "root": {"type": "path", "required": True},
             "stack": {"type": "str", "required": True},
             "name": {"type": "str"},
-            "owner": {"type": "str", "required": True},
+            "run": {"type": "str", "required": True},
             "lock_timeout": {"type": "int", "default": 900},
             "metadata": {"type": "dict", "default": {}},
             "checksums": {"type": "dict", "default": {}},

@@ -46,7 +46,7 @@ options:
   backup:
     description: Name of the backup that is restored. Required if O(state=begun).
     type: str
-  owner:
+  run:
     description: Any text that tells this run from every other one. Required unless O(state=listed).
     type: str
   transaction:
@@ -71,7 +71,7 @@ EXAMPLES = r"""
     root: /var/backups/moodleclaude
     stack: school
     backup: school_20260131_201530
-    owner: "{{ 999999999999 | random | to_uuid }}"
+    run: "{{ 999999999999 | random | to_uuid }}"
     transaction: t1
   register: session
 """
@@ -81,8 +81,8 @@ lock:
   description: Path of the stack's lock.
   type: str
   returned: O(state=begun)
-owner:
-  description: The owner as given.
+run:
+  description: The text as given.
   type: str
   returned: O(state=begun)
 unfinished:
@@ -104,19 +104,19 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils._module import
 def work(params, check_mode):
     """Return the result of one call (dict)."""
     root = _backup_set.Root(params["root"], params["lock_timeout"])
-    stack, owner, state = params["stack"], params["owner"], params["state"]
+    stack, token, state = params["stack"], params["run"], params["state"]
     if state == "listed":
         return {"changed": False, "records": _backup_set.read_records(root, stack)}
     if check_mode:
         unfinished = _backup_set.read_record(root, stack) if state == "begun" else None
-        return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "owner": owner}
+        return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
     if state == "begun":
-        begun = _backup_set.begin_restore(root, stack, params["backup"], owner, params["transaction"], params["plan"])
+        begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], params["plan"])
         Engine(params).remove_helpers(begun["lock"])
-        return dict(begun, changed=True, owner=owner)
+        return dict(begun, changed=True, run=token)
     if state == "proved":
-        return {"changed": _backup_set.prove_restore(root, stack, owner)}
-    return {"changed": _backup_set.end_restore(root, stack, owner, finished=state == "finished")}
+        return {"changed": _backup_set.prove_restore(root, stack, token)}
+    return {"changed": _backup_set.end_restore(root, stack, token, finished=state == "finished")}
 
 
 def main():
@@ -130,16 +130,16 @@ def main():
             "root": {"type": "path", "required": True},
             "stack": {"type": "str"},
             "backup": {"type": "str"},
-            "owner": {"type": "str"},
+            "run": {"type": "str"},
             "transaction": {"type": "str"},
             "plan": {"type": "dict", "default": {}},
             "lock_timeout": {"type": "int", "default": 900},
         },
         required_if=[
-            ("state", "begun", ["stack", "backup", "owner", "transaction"]),
-            ("state", "proved", ["stack", "owner"]),
-            ("state", "finished", ["stack", "owner"]),
-            ("state", "interrupted", ["stack", "owner"]),
+            ("state", "begun", ["stack", "backup", "run", "transaction"]),
+            ("state", "proved", ["stack", "run"]),
+            ("state", "finished", ["stack", "run"]),
+            ("state", "interrupted", ["stack", "run"]),
         ],
         supports_check_mode=True,
     )

@@ -26,7 +26,7 @@ def root(tmp_path, monkeypatch):
 
 def make(root, name, stack="school", content=b"data"):
     begun = _backup_set.begin(root, stack, name, "me")
-    with open(os.path.join(begun["path"], "a file"), "wb") as handle:
+    with open(os.path.join(begun["folder"], "a file"), "wb") as handle:
         handle.write(content)
     return _backup_set.publish(root, stack, begun["name"], "me", {"moodle": {}})
 
@@ -38,12 +38,12 @@ def age(root, stack="school", seconds=1000):
 
 def test_a_published_backup_is_whole_safe_and_free(root):
     made = make(root, "one")
-    assert _backup_set.verify(made["path"]) == []
-    assert os.stat(made["path"]).st_mode & 0o777 == 0o700
-    assert {os.stat(os.path.join(made["path"], name)).st_mode & 0o777 for name in os.listdir(made["path"])} == {0o600}
+    assert _backup_set.verify(made["folder"]) == []
+    assert os.stat(made["folder"]).st_mode & 0o777 == 0o700
+    assert {os.stat(os.path.join(made["folder"], name)).st_mode & 0o777 for name in os.listdir(made["folder"])} == {0o600}
     assert sorted(os.listdir(root.backups)) == ["one"]
     assert not os.path.exists(root.lock("school").path)
-    done = subprocess.run(["sha256sum", "--strict", "-c", "backup_manifest.txt"], cwd=made["path"], capture_output=True)
+    done = subprocess.run(["sha256sum", "--strict", "-c", "backup_manifest.txt"], cwd=made["folder"], capture_output=True)
     assert done.returncode == 0 and done.stderr == b""
 
 
@@ -85,7 +85,7 @@ def test_a_live_run_is_not_disturbed(root):
     with pytest.raises(LockedError) as caught:
         _backup_set.begin(root, "school", "two", "you")
     assert "'one'" in caught.value.message
-    assert os.path.isdir(begun["path"])
+    assert os.path.isdir(begun["folder"])
 
 
 def test_leftovers_of_a_dead_run_are_removed(root):
@@ -93,8 +93,8 @@ def test_leftovers_of_a_dead_run_are_removed(root):
     other = _backup_set.begin(root, "college", "three", "you")
     age(root)
     again = _backup_set.begin(root, "school", "two", "me too")
-    assert again["removed"] == [begun["path"]]
-    assert not os.path.exists(begun["path"]) and os.path.isdir(other["path"])
+    assert again["removed"] == [begun["folder"]]
+    assert not os.path.exists(begun["folder"]) and os.path.isdir(other["folder"])
 
 
 def test_a_run_that_lost_its_lock_cannot_publish(root):
@@ -172,7 +172,7 @@ def test_missing_backups_are_named_with_those_there_are(root):
 
 
 def test_every_flipped_bit_is_found(root):
-    folder = make(root, "one", content=b"0123456789")["path"]
+    folder = make(root, "one", content=b"0123456789")["folder"]
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         with open(path, "rb") as handle:
@@ -190,7 +190,7 @@ def test_every_flipped_bit_is_found(root):
 
 
 def test_missing_unknown_and_odd_files_are_found(root):
-    folder = make(root, "one")["path"]
+    folder = make(root, "one")["folder"]
     os.rename(os.path.join(folder, "a file"), os.path.join(folder, "another"))
     assert _backup_set.verify(folder) == [
         {"path": "a file", "problem": "missing"}, {"path": "another", "problem": "unknown"},
@@ -214,7 +214,7 @@ def test_foreign_and_broken_folders_are_passed_over(root):
 
 def test_a_file_that_changed_since_it_was_written_is_not_published(root):
     begun = _backup_set.begin(root, "school", "one", "me")
-    with open(os.path.join(begun["path"], "a"), "w") as handle:
+    with open(os.path.join(begun["folder"], "a"), "w") as handle:
         handle.write("x")
     with pytest.raises(IntegrityError):
         _backup_set.publish(root, "school", "one", "me", {}, {"a": "0" * 64})
@@ -222,7 +222,7 @@ def test_a_file_that_changed_since_it_was_written_is_not_published(root):
 
 
 def test_metadata_of_a_newer_version_is_refused(root):
-    folder = make(root, "one")["path"]
+    folder = make(root, "one")["folder"]
     path = os.path.join(folder, "backup.json")
     with open(path) as handle:
         document = json.load(handle)

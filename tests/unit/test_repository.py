@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rules that the repository keeps about itself. Each is a function that takes a tree and returns what breaks it.
+
+Every rule is tried twice: on this repository, where it must find nothing, and on a small tree that breaks it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HEADER = (
+    "# Copyright: (c) 2026, MoodleClaude contributors",
+    "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    "# SPDX-License-Identifier: GPL-3.0-or-later",
+)
+MAX_TASK_LINES = 120
+MAX_PLUGIN_LINES = 450
+SHELL = ("ansible.builtin.shell", "shell", "ansible.legacy.shell")
+COMMAND = ("ansible.builtin.command", "command", "ansible.legacy.command")
+
+
+def files_of(root: Path) -> list[Path]:
+    """The files that belong to a tree: those of git where there is one, else all."""
+    if (root / ".git").exists():
+        names = subprocess.run([root / "tests/tools/files", root], check=True, capture_output=True).stdout
+        return [root / name.decode() for name in names.split(b"\0") if name]
+    return [path for path in sorted(root.rglob("*")) if path.is_file()]
+
+
+def plugin_files(root: Path) -> list[Path]:
+    return sorted((root / "plugins").rglob("*.py"))
+
+
+def task_files(root: Path) -> list[Path]:
+    """Every YAML file that holds tasks or plays."""
+    patterns = ("roles/*/tasks/**/*.yml", "roles/*/handlers/*.yml", "playbooks/**/*.yml", "molecule/*/**/*.yml")
+    targets = ("tests/integration/targets/*/tasks/**/*.yml", "tests/integration/targets/*/handlers/*.yml")
+    return sorted({path for pattern in patterns + targets for path in root.glob(pattern)})
+
+
+def load(path: Path) -> object:
+    """YAML of a file; an unknown tag such as !vault is no matter here."""
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+    return yaml.load(path.read_text(), loader)
+
+
+def name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+# --- the rules ------------------------------------------------------------------------------------------------------
+
+
+def check_headers(root: Path) -> Iterator[str]:
+    """Every plugin file carries the licence header in its first lines."""
+    for path in plugin_files(root):
+        top = path.read_text().splitlines()[:8]
+        if top and not set(HEADER) <= set(top):
+            yield f"{name(root, path)}: licence header is missing or differs"
+
+
+def check_action_group(root: Path) -> Iterator[str]:
+    """module_defaults reach every module, and nothing else."""
+    group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
+    modules = {path.stem for path in (root / "plugins/modules").glob("*.py")}
+    for module in sorted(modules - group):
+        yield f"{module}: not in the action group of meta/runtime.yml"
+    for module in sorted(group - modules):
+        yield f"{module}: in the action group of meta/runtime.yml, but there is no such module"
+
+
+def check_role_options(root: Path) -> Iterator[str]:
+    """The argument specs and the defaults of a role say the same."""
+    for role in sorted(path for path in (root / "roles").glob("*") if path.is_dir()):
+        specs_file = role / "meta/argument_specs.yml"
+        if not specs_file.is_file():
+            yield f"roles/{role.name}: no meta/argument_specs.yml"
+            continue
+        options = {}
+        for entry in load(specs_file)["argument_specs"].values():
+            options.update(entry.get("options") or {})
+        defaults_file = role / "defaults/main.yml"
+        defaults = (load(defaults_file) if defaults_file.is_file() else None) or {}
+        yield from role_differences(role.name, options, defaults)
+
+
+def role_differences(role: str, options: dict, defaults: dict) -> Iterator[str]:
+    for option in sorted(options):
+        if not option.startswith("moodle_backup_"):
+            yield f"roles/{role}: option {option} does not begin with moodle_backup_"
+        if "default" in options[option] and option not in defaults:
+            yield f"roles/{role}: option {option} has a default in argument_specs.yml, none in defaults/main.yml"
+    for option in sorted(defaults):
+        if option not in options:
+            yield f"roles/{role}: defaults/main.yml sets {option}, which argument_specs.yml does not know"
+        elif "default" not in options[option]:
+            yield f"roles/{role}: defaults/main.yml sets {option}, argument_specs.yml has no default for it"
+        elif options[option]["default"] != defaults[option]:
+            yield f"roles/{role}: {option} has two different defaults"
+
+
+def check_foreign_paths(root: Path) -> Iterator[str]:
+    """No file names a path of the machine it was written on."""
+    foreign = re.compile(rb"(?<![\w.$}-])/" + rb"work/")
+    for path in files_of(root):
+        if path.is_symlink() or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            if foreign.search(line):
+                yield f"{name(root, path)}:{number}: absolute path of a development machine"
+
+
+def check_readme_playbooks(root: Path) -> Iterator[str]:
+    """A user finds every playbook in the README."""
+    readme = root / "README.md"
+    if not readme.is_file():
+        return
+    text = readme.read_text()
+    for path in sorted((root / "playbooks").glob("*.yml")):
+        if not re.search(rf"\b(moodleclaude\.backup\.{path.stem}\b|{path.stem}\.yml\b)", text):
+            yield f"{name(root, path)}: not in README.md"
+
+
+def check_lengths(root: Path) -> Iterator[str]:
+    """A file has one job and is short."""
+    for paths, limit in ((task_files(root), MAX_TASK_LINES), (plugin_files(root), MAX_PLUGIN_LINES)):
+        for path in paths:
+            lines = len(path.read_text().splitlines())
+            if lines > limit:
+                yield f"{name(root, path)}: {lines} lines, more than {limit}"
+
+
+def check_pipefail(root: Path) -> Iterator[str]:
+    """A shell in a task fails when any part of a pipe fails."""
+    for path in task_files(root):
+        for script in shell_scripts(load(path)):
+            if not re.search(r"set -\w*o pipefail", script):
+                yield f"{name(root, path)}: shell without `set -o pipefail`: {script.strip().splitlines()[0]}"
+
+
+def shell_scripts(node: object) -> Iterator[str]:
+    """The scripts of all shell tasks, and of all command tasks that call a shell, at any depth."""
+    if isinstance(node, list):
+        for item in node:
+            yield from shell_scripts(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            text = command_text(value) if key in SHELL + COMMAND else ""
+            if text and (key in SHELL or re.search(r"\b(ba|da|z)?sh\s+-\w*c\b", text)):
+                yield text
+            elif isinstance(value, (dict, list)):
+                yield from shell_scripts(value)
+
+
+def command_text(value: object) -> str:
+    """What a command or shell task runs, in any of the ways to write it."""
+    if isinstance(value, dict):
+        value = value.get("cmd") or value.get("argv") or value.get("_raw_params") or ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+CHECKS = [
+    check_headers,
+    check_action_group,
+    check_role_options,
+    check_foreign_paths,
+    check_readme_playbooks,
+    check_lengths,
+    check_pipefail,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_repository_keeps_the_rule(check):
+    assert list(check(ROOT)) == []
+
+
+# --- trees that break them ------------------------------------------------------------------------------------------
+
+GROUP = "action_groups:\n  all: [a]\n"
+SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n        default: 1\n"
+BROKEN = [
+    (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
+    (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
+    (check_action_group, {"meta/runtime.yml": GROUP}, "a: in the action group"),
+    (
+        check_action_group,
+        {"meta/runtime.yml": GROUP, "plugins/modules/a.py": "", "plugins/modules/b.py": ""},
+        "b: not in the action group",
+    ),
+    (check_role_options, {"roles/r/tasks/main.yml": "[]"}, "roles/r: no meta/argument_specs.yml"),
+    (check_role_options, {"roles/r/meta/argument_specs.yml": SPECS}, "none in defaults/main.yml"),
+    (
+        check_role_options,
+        {"roles/r/meta/argument_specs.yml": SPECS, "roles/r/defaults/main.yml": "moodle_backup_x: 2"},
+        "moodle_backup_x has two different defaults",
+    ),
+    (
+        check_role_options,
+        {
+            "roles/r/meta/argument_specs.yml": SPECS,
+            "roles/r/defaults/main.yml": "moodle_backup_x: 1\nmoodle_backup_y: 1",
+        },
+        "sets moodle_backup_y, which argument_specs.yml does not know",
+    ),
+    (
+        check_role_options,
+        {
+            "roles/r/meta/argument_specs.yml": SPECS.replace("default: 1", "type: int"),
+            "roles/r/defaults/main.yml": "moodle_backup_x: 1",
+        },
+        "argument_specs.yml has no default for it",
+    ),
+    (
+        check_role_options,
+        {
+            "roles/r/meta/argument_specs.yml": SPECS.replace("moodle_backup_x", "keep"),
+            "roles/r/defaults/main.yml": "keep: 1",
+        },
+        "option keep does not begin with moodle_backup_",
+    ),
+    (check_foreign_paths, {"docs/a.md": "see\n`/" + "work/main`\n"}, "docs/a.md:2: absolute path"),
+    (check_readme_playbooks, {"README.md": "backup_all.yml", "playbooks/all.yml": "[]"}, "playbooks/all.yml: not in"),
+    (check_lengths, {"roles/r/tasks/a.yml": "#\n" * 121}, "roles/r/tasks/a.yml: 121 lines, more than 120"),
+    (check_lengths, {"plugins/module_utils/_a.py": "#\n" * 451}, "plugins/module_utils/_a.py: 451 lines"),
+    (check_pipefail, {"roles/r/tasks/a.yml": "- ansible.builtin.shell: a | b"}, "roles/r/tasks/a.yml: shell without"),
+    (check_pipefail, {"playbooks/p.yml": "- tasks:\n  - block:\n    - shell:\n        cmd: a | b"}, "playbooks/p.yml"),
+    (check_pipefail, {"molecule/m/verify.yml": "- tasks:\n  - command:\n      argv: [sh, -c, a | b]"}, "molecule/m/"),
+]
+
+
+@pytest.mark.parametrize(("check", "files", "problem"), BROKEN)
+def test_broken_rule_is_found(check, files, problem, tmp_path):
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found = list(check(tmp_path))
+    assert len(found) == 1
+    assert problem in found[0]
+
+
+def test_every_rule_is_tried_on_a_broken_tree():
+    assert {check for check, files, problem in BROKEN} == set(CHECKS)
