@@ -10,7 +10,7 @@ import posixpath
 from ansible.errors import AnsibleFilterError
 
 # What of a module's result is worth keeping in a backup's metadata.
-_KEPT = ("size", "raw_size", "sha256", "transport", "format", "tables", "row_count", "table_count", "server_version",
+_KEPT = ("raw_size", "transport", "format", "tables", "row_count", "table_count", "server_version",
          "client_version", "encoding", "collation", "database_owner", "images")
 
 
@@ -31,7 +31,11 @@ def artefact(result, role, tree=None):
         return found
     if result.get("skipped") or "dest" not in result:
         return []
-    described = {key: result[key] for key in _KEPT if key in result}
+    # In check mode nothing was written, so there is no size and no checksum.
+    described = {key: result.get(key) for key in ("size", "sha256")}
+    described.update({key: result[key] for key in _KEPT if key in result})
+    if role != "images":
+        described.pop("images", None)
     described.update(role=role, file=posixpath.basename(result["dest"]))
     if tree:
         described["tree"] = tree

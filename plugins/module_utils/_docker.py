@@ -86,8 +86,14 @@ class Engine:
             return self.api.version()
 
     def direct_possible(self):
-        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless."""
+        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless.
+
+        With user namespaces (userns-remap) the files' owners are not those that containers see, so then neither.
+        """
         if os.geteuid() != 0 or not self.url.startswith(("unix://", "http+unix://")):
+            return False
+        options = self.info().get("SecurityOptions") or []
+        if any(option.startswith(("name=rootless", "name=userns")) for option in options):
             return False
         root = self.info().get("DockerRootDir") or ""
         return os.path.isdir(os.path.join(root, "volumes"))
@@ -263,6 +269,13 @@ class Engine:
             self.api._raise_for_status(response)
         return json.loads(base64.b64decode(response.headers["x-docker-container-path-stat"]))
 
+    def find_path(self, container, path):
+        """Return what stat() returns, or None if there is nothing at the path."""
+        try:
+            return self.stat(container, path)
+        except NotFoundError:
+            return None
+
     def get_archive(self, container, path):
         """Return an iterator over the tar stream (bytes) of a path of a container, running or not."""
         what = "Reading '%s' of container '%s'" % (path, container)
@@ -329,12 +342,13 @@ class Engine:
         return rc, b"".join(kept), stream.stderr_tail()
 
     @contextlib.contextmanager
-    def helper(self, image, binds=None, volumes_from=None):
+    def helper(self, image, binds=None, volumes_from=None, mounts=None):
         """Give the ID of a running container that does nothing, with these mounts; it is removed afterwards.
 
         Its label names the lock of the run, so that remove_helpers() finds it when this process was killed.
 
         :param image: str, an image on this engine that has sh. :param binds: list of "source:destination[:ro]".
+        :param mounts: list of dict as HostConfig.Mounts takes them; unlike with binds, a source must exist.
         """
         config = {
             "Image": image,
@@ -343,7 +357,9 @@ class Engine:
             "User": "0",
             "WorkingDir": "/",
             "Labels": {HELPER_LABEL: os.environ.get(_lock.ENVIRONMENT, "")},
-            "HostConfig": {"Binds": binds or [], "VolumesFrom": volumes_from or [], "NetworkMode": "none"},
+            "HostConfig": {
+                "Binds": binds or [], "VolumesFrom": volumes_from or [], "Mounts": mounts or [], "NetworkMode": "none",
+            },
             "Healthcheck": {"Test": ["NONE"]},
         }
         name = "moodle_backup_helper_%s" % os.urandom(6).hex()

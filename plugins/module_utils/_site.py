@@ -14,12 +14,8 @@ from ._errors import BackupError, CommandError, IntegrityError
 
 _MARK = "@@MOODLE@@"
 
-# Input on stdin: JSON {"config", "content", "finish"}. The database password stays inside PHP.
-_REPORT = r"""
-$in = json_decode(stream_get_contents(STDIN), true);
-define('CLI_SCRIPT', true);
-define('ABORT_AFTER_CONFIG', true);
-require($in['config']);
+# Sets $db from $CFG; false if the server refuses. The database password stays inside PHP.
+CONNECT = r"""
 $quote = function ($value) {
     return "'" . str_replace(['\\', "'"], ['\\\\', "\\'"], (string) $value) . "'";
 };
@@ -39,6 +35,15 @@ foreach ($parts as $key => $value) {
     $info[] = $key . '=' . $quote($value);
 }
 $db = @pg_connect(implode(' ', $info), PGSQL_CONNECT_FORCE_NEW);
+"""
+
+# Input on stdin: JSON {"config", "content", "finish"}.
+_REPORT = r"""
+$in = json_decode(stream_get_contents(STDIN), true);
+define('CLI_SCRIPT', true);
+define('ABORT_AFTER_CONFIG', true);
+require($in['config']);
+""" + CONNECT + r"""
 if (!$db) {
     fwrite(STDERR, 'The site cannot connect to its database ' . $CFG->dbname . ' on ' . $CFG->dbhost . '.');
     exit(3);
@@ -131,7 +136,12 @@ echo "\n@@MOODLE@@", json_encode($tried, JSON_UNESCAPED_SLASHES | JSON_INVALID_U
 """
 
 
-def _ask(engine, container, script, question, what, user="0"):
+def ask(engine, container, script, question, what, user="0"):
+    """Run a PHP script in a container and return the JSON that it prints after the mark @@MOODLE@@.
+
+    :param script: str. :param question: JSON-serialisable, for its standard input. :param what: str, for messages.
+    :raises: CommandError.
+    """
     argv = ["php", "-d", "display_errors=stderr", "-d", "memory_limit=-1", "-r", script]
     rc, out, err = engine.run(
         container, argv, stdin=json.dumps(question).encode(), user=user, check=False,
@@ -153,7 +163,7 @@ def report(engine, container, config, content=True, finish=False):
         "files": {"needed", "missing", "damaged", "examples"}, "keys": {name: SHA-256}}.
     """
     question = {"config": config, "content": content, "finish": finish}
-    return _ask(engine, container, _REPORT, question, "Asking the site about itself")
+    return ask(engine, container, _REPORT, question, "Asking the site about itself")
 
 
 def places(wwwroot, ports, companions=()):
@@ -188,7 +198,7 @@ def login_page(engine, container, wwwroot, companions=()):
             "url": urlsplit(url)._replace(scheme=scheme).geturl(), "https": https,
             "places": places("%s://" % scheme, exposed, companions),
         }
-        tried += _ask(engine, container, _LOGIN_PAGE, question, "Fetching the login page")
+        tried += ask(engine, container, _LOGIN_PAGE, question, "Fetching the login page")
         if tried[-1]["status"] == 200 and tried[-1]["token"]:
             return {"url": url, "place": tried[-1]["place"], "status": 200, "title": tried[-1]["title"]}
     answers = [entry for entry in tried if entry["status"]] or tried

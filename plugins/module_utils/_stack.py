@@ -351,7 +351,8 @@ def describe(engine, params):
             "password_command": _moodle.password_command(site["config"]), "server_mounts": server[name_of(database)],
         },
         "containers": [_container(inspect) for inspect in containers],
-        "images": sorted({inspect["Config"]["Image"] for inspect in containers}),
+        # By ID too: the name may mean a newer image by now.
+        "images": sorted({_image_reference(inspect) for inspect in containers}),
         "moodle": {
             "wwwroot": cfg["wwwroot"], "release": settings["version"].get("release"),
             "version": str(settings["version"].get("version")), "branch": str(settings["version"].get("branch")),
@@ -367,6 +368,11 @@ def describe(engine, params):
         "configuration": configuration(compose, params["config_paths"]),
         "warnings": said + _moodle.warnings(settings) + layer_warnings(engine, containers, trees),
     }
+
+
+def _image_reference(inspect):
+    name, identifier = inspect["Config"]["Image"], inspect["Image"]
+    return identifier if name.startswith("sha256:") or "@" in name else "%s=%s" % (name, identifier)
 
 
 def _container(inspect, role=None):

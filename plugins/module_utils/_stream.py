@@ -138,6 +138,20 @@ def read_chunks(handle):
         yield chunk
 
 
+def check_destination(path, overwrite=False, check_mode=False):
+    """Raise NotFoundError, UsageError or ExistsError if a file could not be written to a path (str).
+
+    :param check_mode: bool, then a missing folder is no error, for a task before may be what makes it.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) and not check_mode:
+        raise NotFoundError("The folder '%s' does not exist" % folder, "Create it first.")
+    if os.path.isdir(path):
+        raise UsageError("'%s' is a folder" % path, "Name the file that is to be written.")
+    if os.path.lexists(path) and not overwrite:
+        raise ExistsError("'%s' exists already" % path, "Choose another name, or allow it to be overwritten.")
+
+
 class PartialFile:
     """A file that is written beside its final name and gets that name only when it is whole and on disk.
 

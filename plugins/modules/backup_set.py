@@ -131,6 +131,7 @@ def work(params, check_mode):
     if check_mode:
         if params["state"] == "begun":
             result.update(_backup_set.foresee(root, stack, name))
+        result["changed"] = params["state"] != "abandoned"
     elif params["state"] == "begun":
         result.update(_backup_set.begin(root, stack, name, token, Engine(params)))
     elif params["state"] == "published":

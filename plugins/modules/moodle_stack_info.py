@@ -99,7 +99,7 @@ stack:
       type: list
       elements: dict
     images:
-      description: Names of the images of all containers.
+      description: Images of all containers, as O(moodleclaude.backup.image_export#module:images) takes them.
       type: list
       elements: str
     moodle:

@@ -1,0 +1,12 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The PostgreSQL engine. Every engine offers these two functions; the modules know no more of a database system."""
+from __future__ import annotations
+
+from ._connection import OPTIONS, RULES
+from ._dump import dump
+from ._restore import restore
+
+__all__ = ["OPTIONS", "RULES", "dump", "restore"]

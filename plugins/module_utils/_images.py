@@ -1,0 +1,303 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes images into one archive, and brings them back.
+
+Beside an archive <dest> lies its index <dest>.json: which images it holds, and the size and checksum of the archive
+that this was written for. It makes "is everything there already" a matter of milliseconds; without it the archive is
+read.
+"""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+from ._errors import ExistsError, IntegrityError, NotFoundError, UsageError
+from ._image_archive import Reader, fingerprint_of_inspect
+from ._stream import PartialFile, plain_content, store
+
+
+def index_path(archive):
+    """Return where the index of an archive lies (str)."""
+    return archive + ".json"
+
+
+def read_index(archive):
+    """Return the index of an archive (dict with images, size, sha256, raw_size), or None if it has none that fits."""
+    try:
+        with open(index_path(archive), encoding="utf-8") as handle:
+            index = json.load(handle)
+        fits = index["size"] == os.path.getsize(archive) and all("id" in image for image in index["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return index if fits else None
+
+
+def normalized(name):
+    """Return an image's name as the engine lists it: without the default registry, with a tag (str)."""
+    for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"):
+        if name.startswith(prefix):
+            name = name[len(prefix):]
+            break
+    if "@" in name or ":" in name.rpartition("/")[2]:
+        return name
+    return name + ":latest"
+
+
+def find(engine, identifier, fingerprint):
+    """Return what the engine says about an image (dict), or None.
+
+    An engine with another image store has it under another ID; then the fingerprint (hex str, or None) decides.
+    """
+    inspect = engine.image(identifier)
+    if inspect is not None or not fingerprint:
+        return inspect
+    for other in engine.image_ids():
+        inspect = engine.image(other)
+        if inspect is not None and fingerprint_of_inspect(inspect) == fingerprint:
+            return inspect
+    return None
+
+
+def describe(engine, names):
+    """Return what the engine knows of these images, in this order: list of dict.
+
+    :param names: names, IDs, or "name=ID" for the image with this ID that shall have this name when it comes back.
+    Each has name (as given), id, tags (the ones to be saved), repo_digests, size (bytes), created, fingerprint.
+    :raises: NotFoundError if there is no such image.
+    """
+    found = []
+    for entry in dict.fromkeys(names):
+        name, pinned, identifier = entry.partition("=")
+        inspect = engine.image(identifier or name)
+        if inspect is None:
+            raise NotFoundError("Image '%s' is not on this engine" % entry)
+        tags = sorted(inspect.get("RepoTags") or ())
+        found.append({
+            "name": name,
+            "id": inspect["Id"],
+            "tags": [normalized(name)] if pinned or normalized(name) in tags else tags,
+            "repo_digests": sorted(inspect.get("RepoDigests") or ()),
+            "size": inspect.get("Size") or 0,
+            "created": inspect.get("Created") or "",
+            "fingerprint": fingerprint_of_inspect(inspect),
+        })
+    return found
+
+
+# --- export -------------------------------------------------------------------------------------------------------
+
+
+def _references(engine, image):
+    """Return by which names an image is asked for: its tags that mean it here, else its ID (list of str)."""
+    tags = [tag for tag in image["tags"] if (engine.image(tag) or {}).get("Id") == image["id"]]
+    return tags or [image["id"]]
+
+
+class _Saved:
+    """The stream of 'docker save' as a source for store(), watched so that it holds what was asked for."""
+
+    def __init__(self, engine, images):
+        self._images = images
+        self._reader = Reader()
+        references = {reference for image in images for reference in _references(engine, image)}
+        self._stream = engine.save_images(sorted(references))
+        self._ended = False
+
+    def chunks(self):
+        try:
+            for chunk in self._stream:
+                if self._ended:
+                    return
+                self._reader.feed(chunk)
+                yield chunk
+        finally:
+            self._stream.close()
+
+    def finish(self):
+        inside = self._reader.images()
+        digests = self._reader.manifest_digests() | {image["id"] for image in inside}
+        prints = {image["fingerprint"] for image in inside}
+        for image in self._images:
+            if image["id"] not in digests and image["fingerprint"] not in prints:
+                raise IntegrityError(
+                    "The engine's archive does not hold image '%s' (%s)" % (image["name"], image["id"]),
+                    "Its name may have moved to another image meanwhile; run the export again.",
+                )
+
+    def abort(self):
+        # Another thread may be inside the generator; it leaves at its next chunk.
+        self._ended = True
+
+
+def export(engine, params, check_mode):
+    """Write images into an archive; what image_export does.
+
+    :param params: dict with images (list of str), dest (absolute path), overwrite, compression, compression_level,
+        processes.
+    :returns: dict for exit_json.
+    """
+    dest = params["dest"]
+    if not params["images"]:
+        raise UsageError("No image is named", "Give at least one in 'images'.")
+    images = describe(engine, params["images"])
+    result = {"dest": dest, "index": index_path(dest), "images": images}
+    before = read_index(dest)
+    if before is not None and _content(before["images"]) == _content(images):
+        result.update({key: before[key] for key in ("size", "sha256", "raw_size")})
+        result.update(changed=False, diff=_difference(before, images))
+        return result
+    if os.path.lexists(dest) and not params["overwrite"]:
+        raise ExistsError("%s exists already and holds other images" % dest,
+                          "Choose another name, or set overwrite=true.")
+    if not check_mode:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(index_path(dest))  # it must never lie beside an archive that it was not written for
+        stored = store(_Saved(engine, images), dest, params["compression"], params["compression_level"],
+                       params["processes"], overwrite=True)
+        result.update(stored)
+        _write_index(dest, images, stored)
+    result.update(changed=True, diff=_difference(before, images))
+    return result
+
+
+def _content(images):
+    """Return what counts when two lists of images are compared (sorted list)."""
+    return sorted((image["id"], image["name"], sorted(image.get("tags") or ())) for image in images)
+
+
+def _write_index(dest, images, stored):
+    index = {"images": images, "size": stored["size"], "sha256": stored["sha256"], "raw_size": stored["raw_size"]}
+    with PartialFile(index_path(dest), overwrite=True) as out:
+        out.write(json.dumps(index, indent=2, sort_keys=True).encode("utf-8") + b"\n")
+        out.publish()
+
+
+def _difference(before, images):
+    def lines(some):
+        return "".join("%s %s\n" % (image["name"], image["id"]) for image in some)
+
+    return {"before": lines(before["images"] if before else ()), "after": lines(images)}
+
+
+# --- import -------------------------------------------------------------------------------------------------------
+
+
+def restore(engine, params, check_mode):
+    """Bring the images of an archive to the engine; what image_import does.
+
+    :param params: dict with src (absolute path), images (list of dict with id and perhaps name, tags, fingerprint; or
+        None for all that the archive holds).
+    :returns: dict for exit_json.
+    """
+    src = params["src"]
+    if not os.path.isfile(src):
+        raise NotFoundError("%s is no file" % src)
+    images = [_wanted(image) for image in _expected(src, params["images"])]
+    here = {image["id"]: find(engine, image["id"], image["fingerprint"]) for image in images}
+    missing = [image for image in images if here[image["id"]] is None]
+    moved = _moved_tags(engine, images, here)
+    new_tags = sorted(tag for image in images for tag in image["tags"]
+                      if tag in moved or engine.image(tag) is None)
+    result = {
+        "changed": bool(missing or new_tags),
+        "loaded": sorted(image["id"] for image in missing),
+        "tagged": new_tags,
+        "moved": moved,
+        "warnings": [],
+        "diff": {"before": "", "after": "".join(
+            ["load %s\n" % image["id"] for image in missing] + ["tag %s\n" % tag for tag in new_tags])},
+    }
+    if not check_mode:
+        if missing:
+            _load(engine, src)
+            here = {image["id"]: find(engine, image["id"], image["fingerprint"]) for image in images}
+        result["warnings"] = _finish(engine, images, here)
+    result["images"] = [
+        {"name": image["name"], "id": (here[image["id"]] or {"Id": image["id"]})["Id"], "tags": image["tags"]}
+        for image in images
+    ]
+    return result
+
+
+def _expected(src, given):
+    if given is not None:
+        return given
+    index = read_index(src)
+    return _read(src).images() if index is None else index["images"]
+
+
+def _read(src):
+    """Read an archive to its end. Return the Reader."""
+    reader = Reader()
+    with plain_content(src) as chunks:
+        for chunk in chunks:
+            reader.feed(chunk)
+    return reader
+
+
+def _wanted(image):
+    """Return an expected image with all keys: id, name, tags (normalized), fingerprint."""
+    if not str(image.get("id", "")).startswith("sha256:"):
+        raise UsageError("images has an entry without a full 'id': %s" % image.get("name", image),
+                         "Give entries as image_export returns them.")
+    tags = image.get("tags")
+    if tags is None:
+        name = image.get("name") or ""
+        tags = [] if not name or "@" in name or name.startswith("sha256:") else [name]
+    return {
+        "id": image["id"],
+        "name": image.get("name") or (tags[0] if tags else image["id"]),
+        "tags": sorted(normalized(tag) for tag in tags),
+        "fingerprint": image.get("fingerprint"),
+    }
+
+
+def _moved_tags(engine, images, here):
+    """Return the tags that are at another image now (dict of tag to that image's ID).
+
+    :param here: dict of wanted ID to what the engine says about that image, or None.
+    """
+    moved = {}
+    for image in images:
+        right = (here[image["id"]] or {}).get("Id")
+        for tag in image["tags"]:
+            inspect = engine.image(tag)
+            if inspect is not None and inspect["Id"] != right:
+                moved[tag] = inspect["Id"]
+    return moved
+
+
+def _load(engine, src):
+    """Stream an archive to the engine, watched so that a cut or foreign file is named as what it is."""
+    reader = Reader()
+
+    def watched(chunks):
+        for chunk in chunks:
+            reader.feed(chunk)
+            yield chunk
+        reader.images()
+
+    with plain_content(src) as chunks:
+        engine.load_images(watched(chunks))
+
+
+def _finish(engine, images, here):
+    """Make sure that every image is there and has its tags. Return warnings (list of str)."""
+    warnings = []
+    for image in images:
+        inspect = here[image["id"]]
+        if inspect is None:
+            raise IntegrityError("The archive was loaded, but image '%s' (%s) is not on the engine" % (
+                image["name"], image["id"]), "The archive belongs to another backup, or is damaged: verify it.")
+        if inspect["Id"] != image["id"]:
+            warnings.append("Image '%s' has another ID on this engine (%s, not %s), because its image store counts "
+                            "otherwise; layers and configuration are the same." % (
+                                image["name"], inspect["Id"], image["id"]))
+        for tag in image["tags"]:
+            tagged = engine.image(tag)
+            if tagged is None or tagged["Id"] != inspect["Id"]:
+                engine.tag(inspect["Id"], tag)
+    return warnings

@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Unpacks what is wanted of an archive into a folder, wherever that is."""
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+
+from . import _beneath, _gnutar, _locate_api
+from ._errors import IntegrityError, NotFoundError, UsageError
+from ._paths import Patterns, ancestors, is_within, join, relative, show
+from ._stream import Process, plain_content
+from ._tarstream import Counter, members, renamed
+
+
+class Selection:
+    """What is wanted of an archive.
+
+    :param src: str, path of the archive. :param keep: list of patterns (str) of what stays as it is in the tree and is
+        not unpacked. :param paths: list of str, the only ones that are unpacked, or None.
+    folder (bool) tells whether the archive holds a folder or a single file.
+    """
+
+    def __init__(self, src, keep, paths):
+        if not os.path.isfile(src):
+            raise NotFoundError("There is no archive '%s'" % src)
+        self.src = src
+        self.keep = [relative(pattern, "keep") for pattern in keep]
+        self.paths = None if paths is None else _gnutar.outermost([relative(path, "paths") for path in paths])
+        self.folder = self._holds_folder()
+        if not self.folder and (self.keep or self.paths is not None):
+            raise UsageError("'%s' holds a single file" % src, "Leave out paths and keep.")
+        if self.paths == []:
+            raise UsageError("paths is an empty list", "Leave it out to restore the whole tree.")
+        self._patterns = Patterns(self.keep)
+        self._above = {folder for path in self.paths or [] for folder in ancestors(path)}
+
+    def _holds_folder(self):
+        with plain_content(self.src) as chunks:
+            for name, member, _archive in members(chunks):
+                if name == b"" and member.isdir():
+                    return True
+                if not member.isdir() and b"/" not in name and not member.name.startswith("./"):
+                    return False
+                break
+        raise IntegrityError("'%s' is no archive of a tree" % self.src,
+                             "Its first entry must be './', or the single file that it holds.")
+
+    def wants(self, name):
+        """True if an entry (relative path, bytes) of the archive is to be unpacked."""
+        if not name or not self.folder:
+            return True
+        if self._patterns.match(name):
+            return False
+        return self.paths is None or name in self._above or any(is_within(name, path) for path in self.paths)
+
+    def names(self):
+        """Yield the relative paths (bytes) of all entries that are wanted; reads the whole archive."""
+        with plain_content(self.src) as chunks:
+            for name, _member, _archive in members(chunks):
+                if self.wants(name):
+                    yield name
+
+
+def unpack_direct(selection, root, folder, name):
+    """Unpack into a folder of an open tree. Return the number of entries in the archive.
+
+    :param root: O_PATH descriptor. :param folder: relative path (bytes). :param name: bytes, of the single file.
+    """
+    target = _beneath.open_folder(root, folder)
+    try:
+        place = _beneath.through(target)
+        tar = Process([b"tar", *_arguments(selection, place, name)], stdin=subprocess.PIPE, what="tar",
+                      pass_fds=(target,))
+        try:
+            with plain_content(selection.src) as chunks:
+                counter = _feed(chunks, tar.stdin)
+            tar.finish()
+        finally:
+            tar.abort()
+    finally:
+        os.close(target)
+    counter.require_complete("'%s'" % selection.src)
+    return counter.members
+
+
+def _arguments(selection, place, name):
+    if name is not None:
+        return _gnutar.extract_file(place, name)
+    return _gnutar.extract_tree(place, selection.keep, selection.paths)
+
+
+def _feed(chunks, pipe):
+    counter = Counter()
+    try:
+        for chunk in chunks:
+            counter.feed(chunk)
+            pipe.write(chunk)
+        pipe.close()
+    except BrokenPipeError:
+        counter.complete = True  # tar gave up, and says why
+    return counter
+
+
+def unpack_api(selection, tree, folder, name):
+    """Unpack into a folder of an ApiTree. Return the number of entries in the archive."""
+    counter = Counter()
+
+    def counted(chunks):
+        for chunk in chunks:
+            counter.feed(chunk)
+            yield chunk
+
+    with plain_content(selection.src) as chunks:
+        if tree.gnu:
+            _extract_there(tree, _arguments(selection, tree.at(folder), name), counted(chunks))
+        else:
+            put(tree, folder, selection, counted(chunks), name)
+    counter.require_complete("'%s'" % selection.src)
+    return counter.members
+
+
+def _extract_there(tree, argv, chunks):
+    stream = tree.engine.exec_stream(tree.container, _locate_api.command(argv), environment={"LC_ALL": "C"}, user="0",
+                                     stdin=True)
+    errors = []
+
+    def feed():
+        try:
+            stream.feed(chunks)
+        except BaseException as error:  # pylint: disable=broad-exception-caught
+            errors.append(error)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        for _output in stream.chunks():
+            pass
+        feeder.join()
+        if errors:
+            raise errors[0]
+        stream.finish()
+    finally:
+        stream.abort()
+
+
+def put(tree, folder, selection, chunks, name):
+    """Unpack through the engine's archive endpoint into a folder (relative path) of a tree.
+
+    The entries go in under the folder's own name: the endpoint ignores the attributes of the folder it is given.
+    """
+    above, own = _holder(tree, tree.at(folder))
+
+    def rename(entry):
+        if name is not None:
+            return join(own, name)
+        if not selection.wants(entry):
+            return None
+        return join(own, entry) if entry else own
+
+    tree.engine.put_archive(tree.container, show(above), renamed(chunks, rename, True))
+
+
+def _holder(tree, path):
+    """Return the innermost folder above a path that exists (bytes), and the path relative to it."""
+    above, own = path, b""
+    while above != b"/":
+        above, _slash, name = above.rpartition(b"/")
+        above, own = above or b"/", join(name, own) if own else name
+        if above == b"/" or tree.engine.find_path(tree.container, show(above)):
+            break
+    return above, own
