@@ -24,16 +24,16 @@ def render(record):
     document = {"services": {name: _service(definitions[name], definitions) for name in sorted(definitions)}}
     document["networks"] = {name: _network(name, record["networks"].get(name) or {}) for name in sorted(networks)}
     document["volumes"] = {
-        name: _kept({"name": name, "driver": volume.get("driver"), "driver_opts": volume.get("options"),
-                     "labels": volume.get("labels")})
+        name: _kept({"name": name, "driver": volume.get("Driver"), "driver_opts": volume.get("Options"),
+                     "labels": volume.get("Labels")})
         for name, volume in sorted(record["volumes"].items())
     }
     return "\n".join(_yaml({key: value for key, value in document.items() if value})) + "\n"
 
 
 def _network(name, network):
-    return _kept({"name": name, "driver": network.get("driver"), "driver_opts": network.get("options"),
-                  "internal": network.get("internal"), "labels": network.get("labels")})
+    return _kept({"name": name, "driver": network.get("Driver"), "driver_opts": network.get("Options"),
+                  "internal": network.get("Internal"), "labels": network.get("Labels")})
 
 
 def _kept(values):
@@ -73,8 +73,8 @@ def _service(definition, definitions):
         "init": host.get("Init"),
         "mem_limit": host.get("Memory"),
         "shm_size": host.get("ShmSize"),
-        "logging": {"driver": host["LogConfig"]["Type"], "options": host["LogConfig"].get("Config") or None}
-        if host.get("LogConfig") else None,
+        "logging": _kept({"driver": (host.get("LogConfig") or {}).get("Type"),
+                          "options": (host.get("LogConfig") or {}).get("Config")}),
         "stop_signal": config.get("StopSignal"),
         "tty": config.get("Tty"),
     }

@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import os
 
-from . import _definition
+from . import _compose, _definition
 from ._errors import ExistsError, IntegrityError, NotFoundError
 from ._image_archive import fingerprint_of_inspect
 from ._images import normalized
-from ._stream import PartialFile, sha256_of
+from ._stream import PartialFile, check_destination, sha256_of
 
 FORMAT = 1
 
@@ -166,7 +166,7 @@ def _lasting(content):
 def export(engine, params, check_mode):
     """Write the record of some containers into a file; what container_export does.
 
-    :param params: dict with containers (list of str), dest (absolute path), overwrite (bool).
+    :param params: dict with containers (list of str), dest and compose_dest (absolute paths), overwrite (bool).
     :returns: dict for exit_json; names only, because a description holds passwords.
     """
     dest = params["dest"]
@@ -191,7 +191,26 @@ def export(engine, params, check_mode):
     elif not changed:
         result.update(size=os.path.getsize(dest), sha256=sha256_of(dest))
     result.update(changed=changed, diff=_difference(before, content))
+    if params["compose_dest"]:
+        result["compose"] = _export_compose(params, content, check_mode)
+        result["changed"] = changed or result["compose"].pop("changed")
     return result
+
+
+def _export_compose(params, content, check_mode):
+    """Write a compose file for the recorded containers. Return dest, changed and, when it exists, size and sha256."""
+    dest, text = params["compose_dest"], _compose.render(content).encode("utf-8")
+    check_destination(dest, True, check_mode)
+    if os.path.lexists(dest):
+        with open(dest, "rb") as handle:
+            if handle.read() == text:
+                return {"dest": dest, "changed": False, "size": len(text), "sha256": sha256_of(dest)}
+        check_destination(dest, params["overwrite"])
+    if check_mode:
+        return {"dest": dest, "changed": True}
+    with PartialFile(dest, overwrite=True) as out:
+        out.write(text)
+        return dict(out.publish(), changed=True)
 
 
 def _existing(dest):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The only file that knows the Docker SDK for Python.
+"""The Docker Engine; with _docker_exec the only file that knows the Docker SDK for Python.
 
 Everything is the low-level API: plain dicts as the engine returns them. Every error is an EngineError, NotFoundError or
 CommandError that names the thing.
@@ -13,46 +13,18 @@ import base64
 import contextlib
 import json
 import os
-import socket
-import struct
 import threading
-import time
-import traceback
 
 from . import _lock
+from ._docker_exec import IMPORT_ERROR, ExecStream, translated  # noqa: F401
 from ._errors import CommandError, EngineError, NotFoundError
 
-try:
+with contextlib.suppress(ImportError):
     import docker
-    import docker.errors
     import docker.tls
-    import requests.exceptions
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
 
 HELPER_LABEL = "org.moodleclaude.backup.helper"
-_STDOUT, _STDERR = 1, 2
 _OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes; what run() keeps in memory at the most
-
-
-@contextlib.contextmanager
-def _translated(what):
-    """Turn every error of the SDK into one of ours; what (str) says what was being done."""
-    try:
-        yield
-    except docker.errors.NotFound as error:
-        raise NotFoundError("%s: %s" % (what, error.explanation or error)) from error
-    except docker.errors.APIError as error:
-        raise EngineError("%s: %s" % (what, error.explanation or error)) from error
-    except requests.exceptions.ReadTimeout as error:
-        raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineError(
-            "%s: the Docker Engine cannot be reached (%s)" % (what, error),
-            "Check that it runs on this host, and 'docker_host'.",
-        ) from error
 
 
 class Engine:
@@ -67,7 +39,7 @@ class Engine:
         if params["tls"] or params["validate_certs"]:
             pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
             tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])
-        with _translated("Connecting to %s" % self.url):
+        with translated("Connecting to %s" % self.url):
             self.api = docker.APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
         self._info = None
 
@@ -76,13 +48,13 @@ class Engine:
     def info(self):
         """Return what 'docker info' knows (dict)."""
         if self._info is None:
-            with _translated("Asking the engine about itself"):
+            with translated("Asking the engine about itself"):
                 self._info = self.api.info()
         return self._info
 
     def version(self):
         """Return what 'docker version' knows of the server (dict)."""
-        with _translated("Asking the engine for its version"):
+        with translated("Asking the engine for its version"):
             return self.api.version()
 
     def direct_possible(self):
@@ -102,12 +74,12 @@ class Engine:
 
     def containers(self, all=True, filters=None):  # pylint: disable=redefined-builtin
         """Return short descriptions of containers (list of dict as GET /containers/json gives)."""
-        with _translated("Listing containers"):
+        with translated("Listing containers"):
             return self.api.containers(all=all, filters=filters)
 
     def container(self, name):
         """Return the description of a container (dict as 'docker inspect' gives); NotFoundError if there is none."""
-        with _translated("Container '%s'" % name):
+        with translated("Container '%s'" % name):
             return self.api.inspect_container(name)
 
     def find_container(self, name):
@@ -119,42 +91,42 @@ class Engine:
 
     def create_container(self, name, config):
         """Create a container from a raw configuration (dict for POST /containers/create). Return its ID."""
-        with _translated("Creating container '%s'" % name):
+        with translated("Creating container '%s'" % name):
             return self.api.create_container_from_config(config, name)["Id"]
 
     def start(self, name):
-        with _translated("Starting container '%s'" % name):
+        with translated("Starting container '%s'" % name):
             self.api.start(name)
 
     def stop(self, name, timeout=30):
         """Stop a container; after timeout seconds it is killed by the engine."""
-        with _translated("Stopping container '%s'" % name):
+        with translated("Stopping container '%s'" % name):
             self.api.stop(name, timeout=timeout)
 
     def rename(self, name, new_name):
-        with _translated("Renaming container '%s' to '%s'" % (name, new_name)):
+        with translated("Renaming container '%s' to '%s'" % (name, new_name)):
             self.api.rename(name, new_name)
 
     def set_restart_policy(self, name, policy):
         """Change a container's restart policy (dict with Name and MaximumRetryCount)."""
-        with _translated("Changing the restart policy of container '%s'" % name):
+        with translated("Changing the restart policy of container '%s'" % name):
             self.api.update_container(name, restart_policy=policy)
 
     def remove_container(self, name, volumes=False):
         """Remove a container, running or not; volumes: also its anonymous volumes. No error if it is gone."""
-        with contextlib.suppress(NotFoundError), _translated("Removing container '%s'" % name):
+        with contextlib.suppress(NotFoundError), translated("Removing container '%s'" % name):
             self.api.remove_container(name, force=True, v=volumes)
 
     def changes(self, name):
         """Return what differs from the image (list of {"Path": str, "Kind": 0 changed, 1 added, 2 deleted})."""
-        with _translated("Listing the changes of container '%s'" % name):
+        with translated("Listing the changes of container '%s'" % name):
             return self.api.diff(name) or []
 
     # --- networks and volumes -----------------------------------------------------------------------------------
 
     def network(self, name):
         """Return the description of the network with exactly this name or ID, or None."""
-        with _translated("Network '%s'" % name):
+        with translated("Network '%s'" % name):
             for found in self.api.networks(names=[name]):
                 if name in (found["Name"], found["Id"]):
                     return self.api.inspect_network(found["Id"])
@@ -162,49 +134,49 @@ class Engine:
 
     def networks(self):
         """Return the descriptions of all networks (list of dict)."""
-        with _translated("Listing networks"):
+        with translated("Listing networks"):
             return self.api.networks()
 
     def create_network(self, body):
         """Create a network from a raw body (dict for POST /networks/create). Return its ID."""
-        with _translated("Creating network '%s'" % body.get("Name")):
+        with translated("Creating network '%s'" % body.get("Name")):
             response = self.api._post_json(self.api._url("/networks/create"), data=body)
             return self.api._result(response, json=True)["Id"]
 
     def connect(self, network, container, endpoint):
         """Connect a container to a network with a raw endpoint configuration (dict)."""
-        with _translated("Connecting container '%s' to network '%s'" % (container, network)):
+        with translated("Connecting container '%s' to network '%s'" % (container, network)):
             body = {"Container": container, "EndpointConfig": endpoint}
             response = self.api._post_json(self.api._url("/networks/{0}/connect", network), data=body)
             self.api._raise_for_status(response)
 
     def disconnect(self, network, container):
-        with _translated("Disconnecting container '%s' from network '%s'" % (container, network)):
+        with translated("Disconnecting container '%s' from network '%s'" % (container, network)):
             self.api.disconnect_container_from_network(container, network, force=True)
 
     def remove_network(self, name):
-        with contextlib.suppress(NotFoundError), _translated("Removing network '%s'" % name):
+        with contextlib.suppress(NotFoundError), translated("Removing network '%s'" % name):
             self.api.remove_network(name)
 
     def volume(self, name):
         """Return the description of a volume (dict), or None."""
         try:
-            with _translated("Volume '%s'" % name):
+            with translated("Volume '%s'" % name):
                 return self.api.inspect_volume(name)
         except NotFoundError:
             return None
 
     def volumes(self, filters=None):
         """Return the descriptions of all volumes, or of those that fit the filters (list of dict)."""
-        with _translated("Listing volumes"):
+        with translated("Listing volumes"):
             return self.api.volumes(filters)["Volumes"] or []
 
     def create_volume(self, name, driver="local", options=None, labels=None):
-        with _translated("Creating volume '%s'" % name):
+        with translated("Creating volume '%s'" % name):
             return self.api.create_volume(name=name, driver=driver, driver_opts=options or None, labels=labels or None)
 
     def remove_volume(self, name):
-        with contextlib.suppress(NotFoundError), _translated("Removing volume '%s'" % name):
+        with contextlib.suppress(NotFoundError), translated("Removing volume '%s'" % name):
             self.api.remove_volume(name)
 
     # --- images -------------------------------------------------------------------------------------------------
@@ -212,20 +184,20 @@ class Engine:
     def image(self, name):
         """Return the description of an image by name or ID (dict), or None."""
         try:
-            with _translated("Image '%s'" % name):
+            with translated("Image '%s'" % name):
                 return self.api.inspect_image(name)
         except NotFoundError:
             return None
 
     def image_ids(self):
         """Return the IDs of all images (list of str)."""
-        with _translated("Listing images"):
+        with translated("Listing images"):
             return [image["Id"] for image in self.api.images()]
 
     def tag(self, image, name):
         """Give an image (name or ID) one more name, "repository:tag"."""
         repository, _colon, tag = name.rpartition(":")
-        with _translated("Tagging image '%s' as '%s'" % (image, name)):
+        with translated("Tagging image '%s' as '%s'" % (image, name)):
             self.api.tag(image, repository, tag, force=True)
 
     def save_images(self, names):
@@ -234,7 +206,7 @@ class Engine:
         The first chunk is fetched before this returns, so that a refusal is an error here and not in mid-file.
         """
         what = "Saving image %s" % ", ".join(names)
-        with _translated(what):
+        with translated(what):
             url = self.api._url("/images/get")
             response = self.api._get(url, params={"names": list(names)}, stream=True)
             self.api._raise_for_status(response)
@@ -243,7 +215,7 @@ class Engine:
     def load_images(self, chunks):
         """Feed a tar stream to 'docker load'. Return the engine's messages (list of str)."""
         messages = []
-        with _translated("Loading images"):
+        with translated("Loading images"):
             for line in self.api.load_image(chunks, quiet=True):
                 # The SDK does not look at the status code; a refusal of the whole request is a "message".
                 refusal = line.get("error") or line.get("message")
@@ -253,14 +225,14 @@ class Engine:
         return messages
 
     def remove_image(self, name, force=False):
-        with contextlib.suppress(NotFoundError), _translated("Removing image '%s'" % name):
+        with contextlib.suppress(NotFoundError), translated("Removing image '%s'" % name):
             self.api.remove_image(name, force=force)
 
     # --- files of containers ------------------------------------------------------------------------------------
 
     def stat(self, container, path):
         """Return what a path of a container is: {"name", "size", "mode" (Go's FileMode), "mtime", "linkTarget"}."""
-        with _translated("Path '%s' of container '%s'" % (path, container)):
+        with translated("Path '%s' of container '%s'" % (path, container)):
             # A HEAD request: a GET that is not read to its end keeps the container locked.
             response = self.api.head(self._archive_url(container), params={"path": path}, timeout=self.api.timeout)
             if response.status_code == 404:
@@ -279,7 +251,7 @@ class Engine:
     def get_archive(self, container, path):
         """Return an iterator over the tar stream (bytes) of a path of a container, running or not."""
         what = "Reading '%s' of container '%s'" % (path, container)
-        with _translated(what):
+        with translated(what):
             response = self.api._get(self._archive_url(container), params={"path": path}, stream=True)
             self.api._raise_for_status(response)
         return self._prefetched(response.iter_content(1024 * 1024), what, response.close)
@@ -289,17 +261,17 @@ class Engine:
 
     def put_archive(self, container, path, chunks):
         """Unpack a tar stream (bytes or iterator of bytes) into a folder of a container, running or not."""
-        with _translated("Writing to '%s' of container '%s'" % (path, container)):
+        with translated("Writing to '%s' of container '%s'" % (path, container)):
             self.api.put_archive(container, path, chunks)
 
     @staticmethod
     def _prefetched(iterator, what, close):
-        with _translated(what):
+        with translated(what):
             first = next(iterator, b"")
 
         def chunks():
             try:
-                with _translated(what):
+                with translated(what):
                     yield first
                     yield from iterator
             finally:
@@ -376,108 +348,3 @@ class Engine:
         for container in found:
             self.remove_container(container["Id"], volumes=True)
         return len(found)
-
-
-class ExecStream:
-    """A program that runs in a container, with its streams.
-
-    A stream that is cut ends silently, so success needs the engine's word: not running any more and exit code 0.
-    """
-
-    def __init__(self, api, container, argv, environment, user, stdin, workdir):
-        self._api = api
-        self._container = container
-        self.what = "%s in container '%s'" % (os.path.basename(argv[0]), container)
-        self._stderr = b""
-        with _translated("Running %s" % self.what):
-            self._id = api.exec_create(
-                container, list(argv), stdin=stdin, environment=environment, user=user, workdir=workdir,
-            )["Id"]
-            self._socket = api.exec_start(self._id, socket=True)
-            # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
-            self._plain_socket().settimeout(None)
-        # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
-        # reader above it, so read there.
-        self._reader = self._socket._response.raw._fp.fp
-        self._stdin_open = stdin
-
-    def chunks(self):
-        """Yield standard output (bytes); standard error is kept aside."""
-        while True:
-            header = self._read(8)
-            if header is None:
-                return
-            kind, size = struct.unpack(">BxxxL", header)
-            while size:
-                payload = self._read(min(size, 1024 * 1024))
-                if payload is None:
-                    raise EngineError("%s: the connection to the engine was cut" % self.what)
-                size -= len(payload)
-                if kind == _STDOUT:
-                    yield payload
-                elif kind == _STDERR:
-                    self._stderr = (self._stderr + payload)[-4096:]
-
-    def _read(self, count):
-        with _translated("Reading from %s" % self.what):
-            data = self._reader.read(count)
-        if not data:
-            return None
-        if len(data) < count:
-            raise EngineError("%s: the connection to the engine was cut" % self.what)
-        return data
-
-    def feed(self, chunks):
-        """Write all chunks to standard input and close it. A program that stops reading is no error here."""
-        try:
-            for chunk in chunks:
-                self._plain_socket().sendall(chunk)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # its exit code tells why
-        finally:
-            self.close_stdin()
-
-    def close_stdin(self):
-        if self._stdin_open:
-            self._stdin_open = False
-            with contextlib.suppress(OSError):
-                self._plain_socket().shutdown(socket.SHUT_WR)
-
-    def _plain_socket(self):
-        return getattr(self._socket, "_sock", self._socket)
-
-    def stderr_tail(self):
-        """Return the last 4 KiB of standard error (str)."""
-        return self._stderr.decode("utf-8", "replace").strip()
-
-    def wait(self):
-        """Return the exit code (int), once the engine says that the program has ended."""
-        deadline = time.monotonic() + 30
-        while True:
-            with _translated("Asking how %s ended" % self.what):
-                state = self._api.exec_inspect(self._id)
-            if not state["Running"] and state["ExitCode"] is not None:
-                return state["ExitCode"]
-            if time.monotonic() > deadline:
-                raise EngineError("%s: the stream ended but the program did not" % self.what)
-            time.sleep(0.02)
-
-    def failure(self, rc, output=b""):
-        """Return the CommandError for an exit code; output: bytes, the beginning of standard output if it is known."""
-        tail = self.stderr_tail()
-        if not tail and output.startswith(b"OCI runtime"):  # the engine could not even start it, and says why here
-            tail = output.decode("utf-8", "replace").strip()
-        return CommandError("%s failed (exit code %d): %s" % (self.what, rc, tail or "no message"), rc=rc, stderr=tail)
-
-    def finish(self):
-        """Wait for the end; raise CommandError unless the exit code is 0."""
-        rc = self.wait()
-        if rc != 0:
-            raise self.failure(rc)
-
-    def abort(self):
-        """Close the connection. The program goes on without its output, unless it notices the end of its stdin."""
-        with contextlib.suppress(Exception):
-            self._socket._response.close()
-        with contextlib.suppress(Exception):
-            self._plain_socket().close()

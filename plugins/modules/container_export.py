@@ -39,6 +39,11 @@ options:
     description: Path of the file. Its folder must exist.
     type: path
     required: true
+  compose_dest:
+    description:
+      - Path of a compose file that is written too, which makes the same containers. It is for people who want to start a
+        stack that was not made by Compose without this collection; what Compose cannot say is not in it.
+    type: path
   overwrite:
     description: Whether a file that is there and describes something else may be replaced.
     type: bool
@@ -90,6 +95,10 @@ images:
   returned: success
   type: list
   elements: str
+compose:
+  description: The compose file with its C(dest), C(size) (bytes) and C(sha256).
+  returned: when O(compose_dest) is set
+  type: dict
 start_order:
   description:
     - Names of the containers in the order in which to start them, so that a container comes after those that it refers
@@ -109,6 +118,7 @@ def main():
         {
             "containers": {"type": "list", "elements": "str", "required": True},
             "dest": {"type": "path", "required": True},
+            "compose_dest": {"type": "path"},
             "overwrite": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Programs that run in containers, with their streams; and what _docker shares with it. Knows the Docker SDK."""
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import time
+import traceback
+
+from ._errors import CommandError, EngineError, NotFoundError
+
+try:
+    import docker
+    import docker.errors
+    import requests.exceptions
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+_STDOUT, _STDERR = 1, 2
+
+
+@contextlib.contextmanager
+def translated(what):
+    """Turn every error of the SDK into one of ours; what (str) says what was being done."""
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise NotFoundError("%s: %s" % (what, error.explanation or error)) from error
+    except docker.errors.APIError as error:
+        raise EngineError("%s: %s" % (what, error.explanation or error)) from error
+    except requests.exceptions.ReadTimeout as error:
+        raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise EngineError(
+            "%s: the Docker Engine cannot be reached (%s)" % (what, error),
+            "Check that it runs on this host, and 'docker_host'.",
+        ) from error
+
+
+class ExecStream:
+    """A program that runs in a container, with its streams.
+
+    A stream that is cut ends silently, so success needs the engine's word: not running any more and exit code 0.
+    """
+
+    def __init__(self, api, container, argv, environment, user, stdin, workdir):
+        self._api = api
+        self._container = container
+        self.what = "%s in container '%s'" % (os.path.basename(argv[0]), container)
+        self._stderr = b""
+        with translated("Running %s" % self.what):
+            self._id = api.exec_create(
+                container, list(argv), stdin=stdin, environment=environment, user=user, workdir=workdir,
+            )["Id"]
+            self._socket = api.exec_start(self._id, socket=True)
+            # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
+            self._plain_socket().settimeout(None)
+        # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
+        # reader above it, so read there.
+        self._reader = self._socket._response.raw._fp.fp
+        self._stdin_open = stdin
+
+    def chunks(self):
+        """Yield standard output (bytes); standard error is kept aside."""
+        while True:
+            header = self._read(8)
+            if header is None:
+                return
+            kind, size = struct.unpack(">BxxxL", header)
+            while size:
+                payload = self._read(min(size, 1024 * 1024))
+                if payload is None:
+                    raise EngineError("%s: the connection to the engine was cut" % self.what)
+                size -= len(payload)
+                if kind == _STDOUT:
+                    yield payload
+                elif kind == _STDERR:
+                    self._stderr = (self._stderr + payload)[-4096:]
+
+    def _read(self, count):
+        with translated("Reading from %s" % self.what):
+            data = self._reader.read(count)
+        if not data:
+            return None
+        if len(data) < count:
+            raise EngineError("%s: the connection to the engine was cut" % self.what)
+        return data
+
+    def feed(self, chunks):
+        """Write all chunks to standard input and close it. A program that stops reading is no error here."""
+        try:
+            for chunk in chunks:
+                self._plain_socket().sendall(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # its exit code tells why
+        finally:
+            self.close_stdin()
+
+    def close_stdin(self):
+        if self._stdin_open:
+            self._stdin_open = False
+            with contextlib.suppress(OSError):
+                self._plain_socket().shutdown(socket.SHUT_WR)
+
+    def _plain_socket(self):
+        return getattr(self._socket, "_sock", self._socket)
+
+    def stderr_tail(self):
+        """Return the last 4 KiB of standard error (str)."""
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    def wait(self):
+        """Return the exit code (int), once the engine says that the program has ended."""
+        deadline = time.monotonic() + 30
+        while True:
+            with translated("Asking how %s ended" % self.what):
+                state = self._api.exec_inspect(self._id)
+            if not state["Running"] and state["ExitCode"] is not None:
+                return state["ExitCode"]
+            if time.monotonic() > deadline:
+                raise EngineError("%s: the stream ended but the program did not" % self.what)
+            time.sleep(0.02)
+
+    def failure(self, rc, output=b""):
+        """Return the CommandError for an exit code; output: bytes, the beginning of standard output if it is known."""
+        tail = self.stderr_tail()
+        if not tail and output.startswith(b"OCI runtime"):  # the engine could not even start it, and says why here
+            tail = output.decode("utf-8", "replace").strip()
+        return CommandError("%s failed (exit code %d): %s" % (self.what, rc, tail or "no message"), rc=rc, stderr=tail)
+
+    def finish(self):
+        """Wait for the end; raise CommandError unless the exit code is 0."""
+        rc = self.wait()
+        if rc != 0:
+            raise self.failure(rc)
+
+    def abort(self):
+        """Close the connection. The program goes on without its output, unless it notices the end of its stdin."""
+        with contextlib.suppress(Exception):
+            self._socket._response.close()
+        with contextlib.suppress(Exception):
+            self._plain_socket().close()
