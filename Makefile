@@ -14,7 +14,7 @@ setup: ## prepare this machine: packages, .venv, collections, Docker daemon
 
 demo: ## deploy a site, back it up, destroy it, restore it, prove it is the same (MOODLE_IMAGE=name for your own image)
 	@$(TOOLS)/setup
-	@$(TOOLS)/run demo/run
+	@$(TOOLS)/run $(TOOLS)/demo
 
 test: ## everything below, from lint to molecule; ends with "N passed, M failed"
 	@$(TOOLS)/test

@@ -64,7 +64,7 @@ def _service(definition, definitions):
         "healthcheck": _healthcheck(config.get("Healthcheck") or {}),
         "restart": restart if restart != "no" else None,
         "extra_hosts": host.get("ExtraHosts"),
-        "tmpfs": ["%s:%s" % (path, options) if options else path for path, options in (host.get("Tmpfs") or {}).items()],
+        "tmpfs": [":".join(filter(None, entry)) for entry in (host.get("Tmpfs") or {}).items()],
         "cap_add": host.get("CapAdd"),
         "cap_drop": host.get("CapDrop"),
         "security_opt": host.get("SecurityOpt"),

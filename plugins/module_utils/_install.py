@@ -9,7 +9,7 @@ import json
 import posixpath
 
 from . import _site
-from ._errors import CommandError, ExistsError, IntegrityError, NotFoundError, UsageError
+from ._errors import BackupError, CommandError, ExistsError, IntegrityError, NotFoundError, UsageError
 
 # Prints which of these files and folders below $1 there are, one on a line.
 _LOOK = r"""
@@ -56,8 +56,9 @@ if (!$db) {
 } else {
     $schema = empty($options['dbschema']) ? 'current_schema()' : pg_escape_literal($db, $options['dbschema']);
     $tables = pg_fetch_all(pg_query($db, "SELECT c.relname AS name, n.nspname = $schema AS here"
-        . " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')"
-        . " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1")) ?: [];
+        . " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        . " WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
+        . " ORDER BY 1")) ?: [];
     $here = array_column(array_filter($tables, fn($table) => $table['here'] === 't'), 'name');
     $own = array_filter($here, fn($name) => strncmp($name, $CFG->prefix, strlen($CFG->prefix)) === 0);
     $out['own'] = count($own);
@@ -232,24 +233,34 @@ def _install(engine, params, check_mode, files):
         raise NotFoundError("There is no Moodle in %s of container '%s'" % (code, container), "See 'code_path'.")
     claimed = False if check_mode else _claim_data(engine, params)
     config = posixpath.join(code, "config.php") if "config.php" in files else None
-    database = database_settings(params)
-    found = _awaited(lambda: state(engine, container, config, database), params["wait_seconds"])
+    found = _awaited(lambda: state(engine, container, config, database_settings(params)), params["wait_seconds"])
     install = wanted_step(found, "container '%s'" % container) == "install"
     result = {"changed": claimed or install or not config, "config_written": not config, "installed": install,
               "version": found["version"]}
     if check_mode or not (install or not config):
         return result
     if not config:
-        config = posixpath.join(code, "config.php")
-        site = {"database": database, "wwwroot": params["wwwroot"], "dataroot": params["data_path"],
-                "ssl_proxy": params["ssl_proxy"]}
-        text = config_php(site, "lib/setup.php" if "lib/setup.php" in files else "public/lib/setup.php")
-        group = params["data_owner"].partition(":")[2]
-        engine.run(container, ["sh", "-c", _WRITE_CONFIG, "sh", config, group], user="0", stdin=text.encode())
+        config = _write_config(engine, params, files)
     if install:
-        _run_installer(engine, params, posixpath.join(code, scripts[0]))
-        result["version"] = _proved(state(engine, container, config, None), container)
+        try:
+            _run_installer(engine, params, posixpath.join(code, scripts[0]))
+            result["version"] = _proved(state(engine, container, config, None), container)
+        except BackupError:
+            if result["config_written"]:  # so that the next run may be given other settings
+                engine.run(container, ["rm", "-f", "--", config], user="0", check=False)
+            raise
     return result
+
+
+def _write_config(engine, params, files):
+    """Write config.php; return its path (str)."""
+    config = posixpath.join(params["code_path"], "config.php")
+    site = {"database": database_settings(params), "wwwroot": params["wwwroot"], "dataroot": params["data_path"],
+            "ssl_proxy": params["ssl_proxy"]}
+    text = config_php(site, "lib/setup.php" if "lib/setup.php" in files else "public/lib/setup.php")
+    argv = ["sh", "-c", _WRITE_CONFIG, "sh", config, params["data_owner"].partition(":")[2]]
+    engine.run(params["container"], argv, user="0", stdin=text.encode())
+    return config
 
 
 def _claim_data(engine, params):

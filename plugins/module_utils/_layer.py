@@ -34,10 +34,13 @@ def restore_direct(selection, tree, transaction):
         place.make(join(work.part, b"tree"))
     try:
         entries = unpack_direct(selection, tree.root, join(work.part, b"tree"), tree.name)
-        with place.times_kept():
+        if selection.paths is None and tree.name is None:
             merge = _merge(selection, tree, place, work.part)
+        else:
+            with place.times_kept():
+                merge = _merge(selection, tree, place, work.part)
     finally:
-        # The root has the archive's times now, and keeps them.
+        # If the root itself was restored it has the archive's times now, and keeps them.
         with place.times_kept():
             place.remove(work.part)
     return merge.changed, merge.count, entries

@@ -12,6 +12,7 @@ from ._errors import BackupError, UsageError
 from ._gnutar import is_gnu, portable
 from ._locate import require_absolute, require_volume
 from ._paths import covering, encode, mount_points, points_below, show
+from ._shell_place import Shell
 
 _MOUNT = "/moodle_backup_tree"
 # Bits of the engine's file modes (Go's os.FileMode).
@@ -37,15 +38,23 @@ class ApiTree:
         self.path, name = posixpath.split(path) if file else (path, None)
         self.name = encode(name) if file else None
         self.mounts = [] if file else list(mounts)
+        self._shell = None
 
     def at(self, relative):
         """Return the absolute path (bytes) of a relative path."""
         base = encode(self.path).rstrip(b"/")
         return base + b"/" + relative if relative else base or b"/"
 
-    def run(self, argv, stdin=b""):
-        """Run a program there; return its standard output (bytes)."""
-        return self.engine.run(self.container, argv, {"LC_ALL": "C"}, "0", stdin)[1]
+    def shell(self):
+        """Return the Shell that runs there."""
+        if self._shell is None:
+            stream = self.engine.exec_stream(self.container, ["sh"], {"LC_ALL": "C"}, "0", True)
+            self._shell = Shell(stream)
+        return self._shell
+
+    def close(self):
+        if self._shell is not None:
+            self._shell.close()
 
     def has(self, relative):
         """True if there is something at a relative path."""
@@ -89,7 +98,11 @@ def _helper(engine, image, mount, inside, write, single):
     mount = dict(mount, Target=_MOUNT, ReadOnly=not write)
     with engine.helper(image, mounts=[mount]) as container:
         path = _resolve(engine, container, posixpath.join(_MOUNT, inside.lstrip("/")), within=_MOUNT)
-        yield ApiTree(engine, container, path, gnu=_has_gnu_tar(engine, container), running=True, single=single)
+        tree = ApiTree(engine, container, path, gnu=_has_gnu_tar(engine, container), running=True, single=single)
+        try:
+            yield tree
+        finally:
+            tree.close()
 
 
 def _image_beside(engine, volume):

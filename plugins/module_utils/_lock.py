@@ -102,8 +102,8 @@ class StackLock:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
                     raise LockedError(
-                        "%s is at work on this stack right now" % _owner(self._read(fd)), "Run this again when it has ended.",
-                        lock=self.path,
+                        "%s is at work on this stack right now" % _owner(self._read(fd)),
+                        "Run this again when it has ended.", lock=self.path,
                     ) from error
                 if not self._is_current(fd):
                     continue  # released (unlinked) between open and flock

@@ -38,6 +38,8 @@ class Merge:
         :param source, target: O_PATH descriptors. :param path: bytes, the target's relative path.
         """
         wanted = set(os.listdir(_beneath.through(source)))
+        ours, theirs = _beneath.through(source), _beneath.through(target)
+        times, same = os.stat(ours), same_attributes(ours, theirs)
         for name in sorted(set(os.listdir(_beneath.through(target))) - wanted):
             inner = join(path, name)
             if inner not in self._stay and inner not in self._split:
@@ -48,8 +50,11 @@ class Merge:
         for name in sorted(wanted):
             if join(path, name) not in self._stay:
                 self.entry(source, target, name, join(path, name))
-        if not same_attributes(_beneath.through(source), _beneath.through(target)):
+        if not same:
             self._note(path or b".")
+        # What moved has changed the times of both.
+        os.utime(ours, ns=(times.st_atime_ns, times.st_mtime_ns))
+        if not same_attributes(ours, theirs):
             copy_attributes(source, target)
 
     def entry(self, source, target, name, path):

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A tree that is changed entry by entry: by this process, or by the shell of a helper container.
+"""A tree that is changed entry by entry, by this process; _shell_place does it in a container, with the same operations.
 
-Both have the same operations. Paths are relative (bytes), b"" is the tree's root. No link above an entry is followed.
+Paths are relative (bytes), b"" is the tree's root. No link above an entry is followed.
 """
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import stat
 
 from . import _beneath
 from ._errors import ExistsError, StorageError
-from ._gnutar import shell_words
-from ._paths import join, parent, show
+from ._paths import parent, show
 
 
 class DirectPlace:
@@ -156,81 +155,3 @@ def remove(folder, name):
     finally:
         os.close(fd)
     os.rmdir(name, dir_fd=folder)
-
-
-class ShellPlace:
-    """A tree in a running helper container.
-
-    :param run: function, (argv as list of str, stdin as bytes) to standard output (bytes); raises CommandError.
-    :param root: bytes, absolute path of the tree there. :param gnu_tar: bool, whether its tar is GNU tar; without it
-        extended attributes of a folder are not copied.
-    """
-
-    def __init__(self, run, root, gnu_tar):
-        self._run, self._root, self._gnu_tar = run, root, gnu_tar
-
-    def _at(self, path):
-        return join(self._root.rstrip(b"/"), path) if path else self._root
-
-    def _sh(self, code, words=()):
-        # The script comes by standard input: no limit on its length, and names of any bytes.
-        script = "set -e\n" + shell_words(words) + code + "\n"
-        return self._run(["sh"], script.encode("ascii"))
-
-    def names(self, path):
-        listing = self._sh(
-            'cd -- "$1" 2>/dev/null || exit 0\n'
-            'for n in * .[!.]* ..?*; do if [ -e "$n" ] || [ -L "$n" ]; then printf \'%s\\0\' "$n"; fi; done',
-            [self._at(path)],
-        )
-        return sorted(listing.split(b"\0")[:-1])
-
-    def _test(self, code, path):
-        return self._sh("if %s; then echo yes; fi" % code, [self._at(path)]) == b"yes\n"
-
-    def exists(self, path):
-        return self._test('[ -e "$1" ] || [ -L "$1" ]', path)
-
-    def is_folder(self, path):
-        return self._test('[ -d "$1" ] && [ ! -L "$1" ]', path)
-
-    def make(self, path):
-        self._sh('mkdir -m 700 -- "$1"', [self._at(path)])
-
-    def move(self, pairs):
-        words = [self._at(path) for pair in pairs for path in pair]
-        # A target that exists as a folder would be moved into, so look before.
-        self._sh(
-            "while [ $# -gt 0 ]; do\n"
-            'if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 exists already" >&2; exit 3; fi\n'
-            'mv -- "$1" "$2"; shift 2; done', words,
-        )
-
-    def copy_attributes(self, source, target):
-        if self._gnu_tar:
-            options = "--numeric-owner --xattrs --xattrs-include='*' --acls"
-            code = 'tar -c --format=posix --no-recursion %s -C "$1" . | tar -x -p %s -C "$2"' % (options, options)
-        else:
-            code = 'chown "$(stat -c %u:%g -- "$1")" "$2"; chmod "$(stat -c %a -- "$1")" "$2"; touch -r "$1" "$2"'
-        self._sh(code, [self._at(source), self._at(target)])
-
-    @contextlib.contextmanager
-    def times_kept(self):
-        self._sh('touch -r "$1" /moodle_backup_times', [self._root])
-        yield
-        self._sh('touch -r /moodle_backup_times "$1"', [self._root])
-
-    def remove(self, path):
-        self._sh('rm -rf -- "$1"', [self._at(path)])
-
-    def remove_if_empty(self, path):
-        self._sh('rmdir -- "$1" 2>/dev/null || :', [self._at(path)])
-
-    def read(self, path):
-        return self._sh('cat -- "$1"', [self._at(path)])
-
-    def write(self, path, data):
-        self._sh('printf %s "$2" > "$1"', [self._at(path), data])
-
-    def sync(self):
-        self._sh("sync")

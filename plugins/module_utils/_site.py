@@ -112,7 +112,7 @@ $out['keys'] = (object) $prints;
 echo "\n@@MOODLE@@", json_encode($out, JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE), "\n";
 """
 
-# Input on stdin: JSON {"url", "https", "places": ["host:port", ...]}. Moodle needs PHP's curl extension, so it is there.
+# Input on stdin: JSON {"url", "https", "places": ["host:port", ...]}. Moodle needs PHP's curl, so it is there.
 _LOGIN_PAGE = r"""
 $in = json_decode(stream_get_contents(STDIN), true);
 $tried = [];
@@ -212,7 +212,7 @@ def login_page(engine, container, wwwroot, companions=()):
 
 
 def patiently(function, seconds):
-    """Return what function() returns, once it raises no BackupError any more; raise its last one after these seconds."""
+    """Return what function() returns, once it raises no BackupError any more; raise it after these seconds."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -274,7 +274,8 @@ def finish(engine, container, moodle, wait_seconds=0):
         if rc in accepted:
             done.append(script)
             continue
-        message = "%s ended with exit code %d: %s" % (script, rc, (err or out.decode("utf-8", "replace")).strip()[-500:])
+        words = (err or out.decode("utf-8", "replace")).strip()[-500:]
+        message = "%s ended with exit code %d: %s" % (script, rc, words)
         if not lenient:
             raise CommandError("%s in container '%s'" % (message, container), rc=rc)
         said.append(message)

@@ -115,7 +115,8 @@ def choose(sites, container=None, project=None):
         wanted = "Container '%s'" % container if container else "Compose project '%s'" % project if project else None
         raise NotFoundError(
             "%s holds no installed Moodle" % wanted if wanted else "No running container holds an installed Moodle",
-            "A Moodle is a folder with config.php and version.php, and PHP beside it. Name its container in 'container'.",
+            "A Moodle is a folder with config.php and version.php, with PHP beside it. Name its container in"
+            " 'container'.",
         )
     candidates = [
         {
@@ -125,7 +126,7 @@ def choose(sites, container=None, project=None):
         for site in sites
     ]
     named = "; ".join(
-        "%s (%s%s)" % (entry["container"], "project %s, " % entry["project"] if entry["project"] else "", entry["wwwroot"])
+        "%s (%s%s)" % (entry["container"], entry["project"] and "project %(project)s, " % entry or "", entry["wwwroot"])
         for entry in candidates
     )
     raise AmbiguousError(
@@ -251,7 +252,8 @@ def wanted_trees(site, containers, server_mounts, plugin_paths, exclude_data):
                 continue
             storage = _trees.resolve({"name": simple["name"], "mounts": [mount]}, mount["destination"])
             name = mount["name"] if mount["type"] == "volume" else "%s%s" % (simple["name"], mount["destination"])
-            wanted.append({"role": "mount", "label": "%s.%s" % (mount["type"], name), "storage": storage, "exclude": []})
+            shown = "%s.%s" % (mount["type"], name)
+            wanted.append({"role": "mount", "label": shown, "storage": storage, "exclude": []})
     return wanted, said
 
 
@@ -298,7 +300,7 @@ def configuration(compose, paths):
 
 
 def layer_warnings(engine, containers, trees):
-    """Return warnings about files that were changed in a container's writable layer and are in no tree (list of str)."""
+    """Return warnings about files in a container's writable layer that are in no tree (list of str)."""
     said = []
     quiet = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/php",
              "/var/lock", "/var/log", "/var/run", "/var/spool", "/var/tmp", "/root")

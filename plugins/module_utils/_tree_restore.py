@@ -11,7 +11,8 @@ import os
 from . import _layer, _locate
 from ._errors import BackupError, NotFoundError, UsageError
 from ._paths import Patterns, show
-from ._place import DirectPlace, ShellPlace
+from ._place import DirectPlace
+from ._shell_place import ShellPlace
 from ._switch import Switch, check_transaction, owner_of
 from ._tree import reached
 from ._unpack import Selection, unpack_api, unpack_direct
@@ -42,7 +43,7 @@ def _is_direct(tree):
 
 def _place(tree):
     """Return the DirectPlace or ShellPlace of a tree."""
-    return DirectPlace(tree.root) if _is_direct(tree) else ShellPlace(tree.run, tree.at(b""), tree.gnu)
+    return DirectPlace(tree.root) if _is_direct(tree) else ShellPlace(tree.shell(), tree.at(b""), tree.gnu)
 
 
 class _Bringing:
@@ -115,7 +116,7 @@ class _Bringing:
     def _make_there(self, tree):
         if tree.exists and tree.name is None:
             return False
-        tree.run(["mkdir", "-p", "--", show(tree.at(b""))])
+        tree.shell().run('mkdir -p -- "$1"', [tree.at(b"")])
         return not tree.exists and tree.name is None
 
     def _undo(self, tree, work, error):
@@ -168,7 +169,7 @@ def _remove_made(tree):
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=folder)
     else:
-        tree.run(["sh", "-c", 'rmdir -- "$1" 2>/dev/null || :', "sh", show(tree.at(b""))])
+        tree.shell().run('rmdir -- "$1" 2>/dev/null || :', [tree.at(b"")])
 
 
 def _finish(engine, params, phase, transaction, check_mode):

@@ -19,7 +19,9 @@ _SYSTEM_SOURCES = (
     "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root", "/run",
     "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib/docker", "/var/log", "/var/run",
 )
-_SYSTEM_PREFIXES = ("/dev/", "/proc/", "/run/", "/sys/", "/var/run/", "/var/lib/docker/", "/etc/localtime", "/etc/timezone")
+_SYSTEM_PREFIXES = (
+    "/dev/", "/proc/", "/run/", "/sys/", "/var/run/", "/var/lib/docker/", "/etc/localtime", "/etc/timezone",
+)
 
 
 def inside(path, folder):
@@ -37,12 +39,10 @@ def resolve(container, path):
 
     :param container: dict with "name" and "mounts", a list of {"type", "name", "source", "destination"}.
     """
-    best = None
-    for mount in container["mounts"]:
-        if inside(path, mount["destination"]) and (best is None or len(mount["destination"]) > len(best["destination"])):
-            best = mount
-    if best is None:
+    around = [mount for mount in container["mounts"] if inside(path, mount["destination"])]
+    if not around:
         return ("layer", container["name"], path)
+    best = max(around, key=lambda mount: len(mount["destination"]))
     below = relative(path, best["destination"])
     if best["type"] == "volume":
         return ("volume", best["name"], below)

@@ -11,7 +11,7 @@ import threading
 
 from . import _beneath, _gnutar, _locate_api
 from ._errors import IntegrityError, NotFoundError, UsageError
-from ._paths import Patterns, ancestors, is_within, join, relative, show
+from ._paths import Patterns, ancestors, is_within, join, relative
 from ._stream import Process, plain_content
 from ._tarstream import Counter, members, renamed
 
@@ -150,9 +150,10 @@ def _extract_there(tree, argv, chunks):
 def put(tree, folder, selection, chunks, name):
     """Unpack through the engine's archive endpoint into a folder (relative path) of a tree.
 
-    The entries go in under the folder's own name: the endpoint ignores the attributes of the folder it is given.
+    The entries go in under their full path: the endpoint ignores the attributes of the folder it is given, and refuses
+    links that climb out of it.
     """
-    above, own = _holder(tree, tree.at(folder))
+    own = tree.at(folder).lstrip(b"/")
 
     def rename(entry):
         if name is not None:
@@ -161,15 +162,4 @@ def put(tree, folder, selection, chunks, name):
             return None
         return join(own, entry) if entry else own
 
-    tree.engine.put_archive(tree.container, show(above), renamed(chunks, rename, True))
-
-
-def _holder(tree, path):
-    """Return the innermost folder above a path that exists (bytes), and the path relative to it."""
-    above, own = path, b""
-    while above != b"/":
-        above, _slash, name = above.rpartition(b"/")
-        above, own = above or b"/", join(name, own) if own else name
-        if above == b"/" or tree.engine.find_path(tree.container, show(above)):
-            break
-    return above, own
+    tree.engine.put_archive(tree.container, "/", renamed(chunks, rename, True))

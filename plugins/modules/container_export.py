@@ -41,8 +41,8 @@ options:
     required: true
   compose_dest:
     description:
-      - Path of a compose file that is written too, which makes the same containers. It is for people who want to start a
-        stack that was not made by Compose without this collection; what Compose cannot say is not in it.
+      - Path of a compose file that is written too, which makes the same containers. It is for people who want to start
+        a stack that was not made by Compose without this collection; what Compose cannot say is not in it.
     type: path
   overwrite:
     description: Whether a file that is there and describes something else may be replaced.
@@ -90,8 +90,8 @@ volumes:
   elements: str
 images:
   description:
-    - Their images, as M(moodleclaude.backup.image_export) takes them. That is the name that a container was created with,
-      or the ID of the image if that name means another one meanwhile.
+    - Their images, as M(moodleclaude.backup.image_export) takes them. That is the name that a container was created
+      with, or the ID of the image if that name means another one meanwhile.
   returned: success
   type: list
   elements: str

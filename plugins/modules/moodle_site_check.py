@@ -109,7 +109,8 @@ def work(params):
         problems = _site.compare(params["expected"], site)
         if problems:
             raise IntegrityError(
-                "The site in container '%s' is not what it was: %s" % (container, "; ".join(problems)), problems=problems
+                "The site in container '%s' is not what it was: %s" % (container, "; ".join(problems)),
+                problems=problems,
             )
     return {"changed": False, "site": site, "page": page, "warnings": warnings}
 

@@ -123,7 +123,7 @@ stack:
       description: C(project), C(working_dir), C(config_files) and C(files) (settings beside the compose file).
       type: dict
     configuration:
-      description: Trees of configuration on the Docker host, as in C(trees), with C(paths) where only some entries count.
+      description: Trees of configuration on the Docker host, as in C(trees), with C(paths) where only some count.
       type: list
       elements: dict
     warnings:

@@ -135,9 +135,11 @@ class _Restore:
             pass  # the first error is the one to tell; a later run of the same transaction cleans up
 
     def _steps(self, phase):
+        """Carry out a phase that is nothing but renaming and dropping. Return the databases that exist then."""
         existing = _databases.existing_of(self.client, self.names)
         steps = _databases.plan(phase, existing, self.names)
         _databases.carry_out(self.client, steps)
+        return _databases.after(existing, steps)
 
     def _switch(self):
         self._steps("switch")
@@ -199,12 +201,12 @@ class _Restore:
 
     def _prepare(self):
         client, names = self.client, self.names
-        self._steps("prepare")
+        existing = self._steps("prepare")
         self.result["roles_created"] = self._create_roles()
-        existing = _databases.existing_of(client, names)
         current = _databases.describe(client, names.current) if names.current in existing else None
         owner = self._owner(existing)
-        self._check_roles(owner)
+        if self.params["roles_src"]:
+            self._check_roles(owner)
         described = self.header if _databases.owner_in(self.header) or current is None else current
         _databases.create(client, names.load, owner, described)
         counts = self._load(owner)

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import yaml
+
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _compose
 
 
 def definition(name, config=None, host=None, **more):
     return dict({
         "name": name, "image": "site:1", "config": dict({"Env": ["A=b"]}, **config or {}),
-        "host_config": dict({"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "NetworkMode": "net"}, **host or {}),
+        "host_config": dict(
+            {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "NetworkMode": "net"}, **host or {}
+        ),
         "anonymous_volumes": [], "networks": {"net": {"aliases": ["db"]}},
     }, **more)
 

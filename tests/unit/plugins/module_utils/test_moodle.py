@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _moodle
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import CommandError, NotFoundError
 

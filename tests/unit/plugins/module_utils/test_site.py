@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _site
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import NotFoundError
 
@@ -22,7 +23,7 @@ def test_the_same_site_has_no_problems():
     ({"fullname": "G"}, "site title"),
     ({"keys": {}}, "encryption key sodium.key is missing"),
     ({"keys": {"sodium.key": "bb"}}, "encryption key sodium.key is another"),
-    ({"files": {"needed": 2, "missing": 1, "damaged": 0, "examples": ["abc"]}}, "1 stored files are missing, such as abc"),
+    ({"files": {"needed": 2, "missing": 1, "damaged": 0, "examples": ["abc"]}}, "1 stored files are missing, such as"),
     ({"files": {"needed": 2, "missing": 0, "damaged": 1, "examples": ["abc"]}}, "damaged"),
 ])
 def test_each_difference_is_named(change, words):

@@ -31,7 +31,8 @@ def test_a_tmpfs_is_known_as_such():
 
 def test_one_storage_is_archived_once_under_its_first_role():
     planned = _trees.plan([
-        tree("application", ("volume", "v", "html"), "application", ["a"]), tree("moodledata", ("volume", "v", "data"), "data"),
+        tree("application", ("volume", "v", "html"), "application", ["a"]),
+        tree("moodledata", ("volume", "v", "data"), "data"),
         tree("volume.v", ("volume", "v", "")), tree("again", ("volume", "v", "data")),
     ])
     assert [entry["file"] for entry in planned] == ["application", "moodledata", "volume.v"]
