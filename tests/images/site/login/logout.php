@@ -1,0 +1,13 @@
+<?php
+// Part of the stand-in site of the tests of moodleclaude.backup. Not Moodle, and no code of Moodle is in it.
+// GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Ends the session.
+
+require(__DIR__ . '/../config.php');
+if ($USER->id && ($_REQUEST['sesskey'] ?? '') === $_SESSION['sesskey']) {
+    $DB->execute('DELETE FROM {sessions} WHERE sid = $1', [session_id()]);
+    session_destroy();
+}
+web_redirect("$CFG->wwwroot/");
