@@ -93,6 +93,11 @@ class ExecStream:
             raise EngineError("%s: the connection to the engine was cut" % self.what)
         return data
 
+    def send(self, data):
+        """Write bytes to standard input and leave it open."""
+        with translated("Writing to %s" % self.what):
+            self._plain_socket().sendall(data)
+
     def feed(self, chunks):
         """Write all chunks to standard input and close it. A program that stops reading is no error here."""
         try:

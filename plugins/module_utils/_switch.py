@@ -268,8 +268,9 @@ class Switch:
             for above in ancestors(path):
                 if self.place.exists(above) and not self.place.is_folder(above):
                     raise UsageError("'%s' is no folder, so '%s' cannot be put there" % (show(above), show(path)))
-        self._discard(self.part)
-        self._bundle(plan)
+        with self.place.times_kept():
+            self._discard(self.part)
+            self._bundle(plan)
         self._keep_attributes(b"", self.part, self._staying(plan))
         self._keep_attributes(join(self.new, b"tree"), self.new, self._staying(plan))
         self.place.move([(self.part, self.old)])

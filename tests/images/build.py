@@ -30,7 +30,7 @@ from recipes import BASES, IMAGES, PREFIX, Base, Image
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "moodleclaude-backup"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+MIRROR = os.environ.get("DEBIAN_MIRROR")  # mmdebstrap knows a default
 LABEL = "org.moodleclaude.backup.recipe"
 MTIME = 1_735_689_600  # every copied file gets this time, so that the same content gives the same layer
 
@@ -163,7 +163,8 @@ def make_tarball(name: str) -> None:
     environment = {**os.environ, "PIP_INSTALL": installation_of(base), "LC_ALL": "C.UTF-8"}
     with published(path) as partial, tempfile.TemporaryDirectory() as work:
         plain = Path(work, "root.tar")
-        run([*command, base.suite, str(plain), f"deb {MIRROR} {base.suite} main"], env=environment)
+        mirror = [f"deb {MIRROR} {base.suite} main"] if MIRROR else []
+        run([*command, base.suite, str(plain), *mirror], env=environment)
         run(["zstd", "--quiet", "-T0", "-3", str(plain), "-o", str(partial)])
     for old in CACHE.glob(f"{name}-*.tar.zst"):
         if old != path:

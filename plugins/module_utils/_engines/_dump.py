@@ -167,7 +167,7 @@ class _DumpSource:
                 client.environment(), compress=inside, target=argv[-1], PGAPPNAME="pg_dump %s" % os.urandom(8).hex(),
             ), user=client.os_user, stdin=True,
         )
-        self._stream.what = "pg_dump of %s in container '%s'" % (argv[-1], client.container)
+        self._stream.what = "pg_dump of database '%s' in container '%s'" % (client.database, client.container)
         if inside:
             try:
                 self._unpacker = _stream.Process(_UNPACK, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
