@@ -75,7 +75,7 @@ def begin(root, stack, name, token, engine=None):
     :raises: UsageError, ExistsError, LockedError, StorageError.
     """
     wanted = name
-    name = wanted or _naming.default_name(stack, time.time())
+    name = _naming.default_name(stack, time.time()) if wanted is None else wanted
     folder = root.folder(name)
     root.prepare()
     lock = root.lock(stack)
@@ -105,7 +105,8 @@ def begin(root, stack, name, token, engine=None):
 
 def foresee(root, stack, name):
     """Return what begin() would (dict), without changing anything; same errors for names."""
-    name = name or _naming.default_name(_naming.check_name(stack, "stack"), time.time())
+    if name is None:
+        name = _naming.default_name(_naming.check_name(stack, "stack"), time.time())
     if os.path.lexists(root.folder(name)):
         raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
     _refuse_during_restore(root, stack)

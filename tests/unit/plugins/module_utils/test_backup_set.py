@@ -63,12 +63,17 @@ def test_an_abandoned_backup_leaves_nothing(root):
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".x", "latest"])
 def test_bad_names_are_refused_before_anything_is_made(root, name):
-    if name == "":
-        assert _backup_set.foresee(root, "school", name)["name"].startswith("school_")
-        return
     with pytest.raises(UsageError):
         _backup_set.begin(root, "school", name, "me")
+    with pytest.raises(UsageError):
+        _backup_set.foresee(root, "school", name)
     assert not os.path.exists(root.path)
+
+
+def test_without_a_name_the_stack_and_the_time_make_one(root):
+    assert _backup_set.foresee(root, "school", None)["name"].startswith("school_")
+    names = [_backup_set.begin(root, stack, None, "me")["name"] for stack in ("school", "college")]
+    assert names[0].startswith("school_") and names[1].startswith("college_")
 
 
 def test_a_taken_name_is_refused_and_the_stack_is_free_again(root):
