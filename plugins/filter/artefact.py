@@ -43,7 +43,7 @@ def artefact(result, role, tree=None):
     return [described] + artefact(result.get("roles") or {}, "roles")
 
 
-_TREE = ("volume", "container", "path", "paths", "storage", "exclude")
+_TREE = ("volume", "container", "path", "paths", "storage", "exclude", "keep")
 
 
 def failure(result):

@@ -73,20 +73,25 @@ def plan(wanted):
 
     :param wanted: list of {"role", "storage", "label", "exclude"}, the most specific role first; of two that are the
         same storage the first one stays.
-    :returns: list of {"role", "file" (name without ending), "volume" | "path" | "container" + "path", "exclude"}.
+    :returns: list of {"role", "file" (name without ending), "volume" | "path" | "container" + "path", "exclude", "keep"};
+        keep are the patterns of trees inside this one that have an archive of their own, and so are not to be touched
+        when this one is restored.
     """
     kept = []
     for tree in wanted:
         if not any(_covers(other["storage"], tree["storage"]) == "" for other in kept):
-            kept.append(dict(tree, exclude=list(tree["exclude"])))
+            kept.append(dict(tree, keep=[]))
     for outer in kept:
         for inner in kept:
             below = _covers(outer["storage"], inner["storage"])
             if below:
-                outer["exclude"].append(escape_pattern(below))
+                outer["keep"].append(escape_pattern(below))
     files = unique([slug(tree["label"]) for tree in kept])
-    return [dict(_source(tree["storage"]), role=tree["role"], file=name, exclude=tree["exclude"])
-            for tree, name in zip(kept, files)]
+    return [
+        dict(_source(tree["storage"]), role=tree["role"], file=name, exclude=tree["exclude"] + tree["keep"],
+             keep=tree["keep"])
+        for tree, name in zip(kept, files)
+    ]
 
 
 def _source(storage):

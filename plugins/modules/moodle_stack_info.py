@@ -112,7 +112,8 @@ stack:
       description:
         - The trees of files to archive, each byte once, with C(role) (application, data or mount), C(file) (name for
           the archive), C(storage) (volume, bind or layer), the options C(volume), C(container) and C(path) as
-          M(moodleclaude.backup.volume_archive) takes them, and C(exclude).
+          M(moodleclaude.backup.volume_archive) takes them, C(exclude), and C(keep) for
+          M(moodleclaude.backup.volume_restore).
       type: list
       elements: dict
     plugin_paths:

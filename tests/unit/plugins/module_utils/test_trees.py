@@ -37,8 +37,8 @@ def test_one_storage_is_archived_once_under_its_first_role():
     ])
     assert [entry["file"] for entry in planned] == ["application", "moodledata", "volume.v"]
     assert planned[0] == {"volume": "v", "path": "html", "storage": "volume", "role": "application",
-                          "file": "application", "exclude": ["a"]}
-    assert planned[2]["exclude"] == ["html", "data"]
+                          "file": "application", "exclude": ["a"], "keep": []}
+    assert planned[2]["exclude"] == planned[2]["keep"] == ["html", "data"]
 
 
 def test_nested_binds_and_layers():
@@ -49,7 +49,7 @@ def test_nested_binds_and_layers():
     ])
     assert [entry["exclude"] for entry in planned] == [["data\\[1\\]"], [], ["html"], [], []]
     assert planned[0] == {"path": "/srv/site", "storage": "bind", "role": "mount", "file": "application",
-                          "exclude": ["data\\[1\\]"]}
+                          "exclude": ["data\\[1\\]"], "keep": ["data\\[1\\]"]}
     assert planned[4]["container"] == "cron"
 
 
