@@ -4,13 +4,15 @@
 
 """A backup's life: begun in a hidden partial folder, published by a rename, or abandoned; and read again.
 
-Below the root: backups/<name>/ (complete backups), backups/.partial_<name>/ (one that is being made),
+Below the root: backups/<name>/ (complete backups), backups/.partial_<hash of stack>@<name>/ (one that
+is being made; its name alone says whose it is, so that it can be removed wherever its run was killed),
 locks/<stack>.lock, restores/<stack>.json (the restore that is under way).
 """
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -25,7 +27,6 @@ from ._stream import PartialFile, fsync_directory, sha256_of
 METADATA = "backup.json"
 FORMAT = 1
 _PARTIAL = ".partial_"
-_RUN = ".run.json"  # in a partial folder: whose it is
 
 
 class Root:
@@ -52,8 +53,8 @@ class Root:
     def folder(self, name):
         return os.path.join(self.backups, _naming.check_name(name))
 
-    def partial(self, name):
-        return os.path.join(self.backups, _PARTIAL + _naming.check_name(name))
+    def partial(self, stack, name):
+        return os.path.join(self.backups, _partial_prefix(stack) + _naming.check_name(name))
 
     def prepare(self):
         """Make the folders, readable by nobody else."""
@@ -64,6 +65,11 @@ class Root:
                     os.chmod(path, 0o700)
             except OSError as error:
                 raise StorageError("The backup root %s cannot be used: %s" % (self.path, error.strerror)) from error
+
+
+def _partial_prefix(stack):
+    """Return what the names of a stack's partial folders begin with (str)."""
+    return "%s%s@" % (_PARTIAL, hashlib.sha256(stack.encode()).hexdigest()[:12])
 
 
 def begin(root, stack, name, token, engine=None):
@@ -91,12 +97,10 @@ def begin(root, stack, name, token, engine=None):
             folder = root.folder(name)
         if os.path.lexists(folder):
             raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
-        partial = root.partial(name)
-        try:
-            os.mkdir(partial, 0o700)
-        except FileExistsError as error:
-            raise ExistsError("Another stack's backup '%s' is being made right now" % name) from error
-        _write_json(os.path.join(partial, _RUN), {"stack": stack, "token": token})
+        if any(entry.startswith(_PARTIAL) and entry.endswith("@" + name) for entry in os.listdir(root.backups)):
+            raise ExistsError("Another stack's backup '%s' is being made right now" % name, "Choose another name.")
+        partial = root.partial(stack, name)
+        os.mkdir(partial, 0o700)
     except BaseException:
         lock.release(token)
         raise
@@ -110,7 +114,7 @@ def foresee(root, stack, name):
     if os.path.lexists(root.folder(name)):
         raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
     _refuse_during_restore(root, stack)
-    return {"name": name, "folder": root.partial(name), "lock": root.lock(stack).path, "removed": []}
+    return {"name": name, "folder": root.partial(stack, name), "lock": root.lock(stack).path, "removed": []}
 
 
 def _refuse_during_restore(root, stack):
@@ -128,7 +132,7 @@ def remove_leftovers(root, stack):
     removed = []
     for entry in sorted(os.listdir(root.backups)):
         path = os.path.join(root.backups, entry)
-        if entry.startswith(_PARTIAL) and _read_json(os.path.join(path, _RUN)).get("stack") == stack:
+        if entry.startswith(_partial_prefix(stack)):
             shutil.rmtree(path)
             removed.append(path)
     return removed
@@ -143,14 +147,12 @@ def publish(root, stack, name, token, metadata, checksums=None):
     """
     lock = root.lock(stack)
     lock.check(token)
-    partial, folder = root.partial(name), root.folder(name)
+    partial, folder = root.partial(stack, name), root.folder(name)
     now = time.time()
     # 'created' orders backups, so it never repeats or goes back, even if the clock does.
     created = max([now] + [backup["created"] + 0.001 for backup in complete(root) if backup["stack"] == stack])
     document = dict(metadata, format=FORMAT, name=name, stack=stack, created=created)
     document["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(partial, _RUN))
     _write_json(os.path.join(partial, METADATA), document)
     found = checksum_tree(partial)
     for path, digest in (checksums or {}).items():
@@ -196,7 +198,7 @@ def abandon(root, stack, name, token):
     owner = lock.owner()
     if owner is None or owner.get("token") != token:
         return False
-    partial = root.partial(name)
+    partial = root.partial(stack, name)
     if os.path.lexists(partial):
         shutil.rmtree(partial)
     lock.release(token)

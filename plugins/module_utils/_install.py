@@ -148,12 +148,12 @@ def wanted_step(found, where):
         return "nothing"
     if found["own"]:
         raise IntegrityError(
-            "The database of %s holds %d tables of an installation that was not completed" % (where, found["own"]),
+            "The database of %s holds %d table(s) of an installation that was not completed" % (where, found["own"]),
             "Drop them, or remove the database's volume if it is a fresh one, and run this again.",
         )
     if found["others"]:
         raise ExistsError(
-            "The database of %s holds %d tables of something else, such as %s"
+            "The database of %s holds %d table(s) of something else, such as %s"
             % (where, found["others"], ", ".join(found["examples"])),
             "Nothing is installed beside them. Name another database.",
         )

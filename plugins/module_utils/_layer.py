@@ -16,7 +16,6 @@ from . import _beneath
 from ._merge import Merge
 from ._paths import Patterns, ancestors, is_within, join, parent, show
 from ._place import DirectPlace, copy_attributes
-from ._stream import plain_content
 from ._switch import Switch, owner_of
 from ._tarstream import members
 from ._unpack import put, unpack_direct
@@ -95,7 +94,7 @@ def restore_api(selection, tree):
 
     :returns: list of paths that are in the container's tree and not in the archive (outermost ones); they are left.
     """
-    with plain_content(selection.src) as chunks:
+    with selection.content() as chunks:
         put(tree, b"", selection, chunks, tree.name)
     if tree.name is not None or selection.paths is not None:
         return []

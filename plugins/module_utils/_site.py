@@ -45,7 +45,8 @@ define('ABORT_AFTER_CONFIG', true);
 require($in['config']);
 """ + CONNECT + r"""
 if (!$db) {
-    fwrite(STDERR, 'The site cannot connect to its database ' . $CFG->dbname . ' on ' . $CFG->dbhost . '.');
+    $why = preg_replace('~^pg_connect\\(\\): ~', '', error_get_last()['message'] ?? '');
+    fwrite(STDERR, 'The site cannot connect to its database ' . $CFG->dbname . ' on ' . $CFG->dbhost . '. ' . $why);
     exit(3);
 }
 $query = function ($sql) use ($db) {

@@ -17,6 +17,12 @@ _SERVICE = "com.docker.compose.service"
 _CONFIG_FILES = "com.docker.compose.project.config_files"
 _WORKING_DIR = "com.docker.compose.project.working_dir"
 _LOCALHOST = ("localhost", "127.0.0.1", "::1", "")
+# What every container makes anew, or the engine puts into it.
+_PASSING = (
+    "/.dockerenv", "/dev", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf", "/proc", "/root", "/run",
+    "/sbin/docker-init", "/sys", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/php", "/var/lock",
+    "/var/log", "/var/run", "/var/spool", "/var/tmp",
+)
 _WEB_PORTS = ("80/tcp", "443/tcp", "8080/tcp", "8443/tcp")
 
 
@@ -302,16 +308,15 @@ def configuration(compose, paths):
 def layer_warnings(engine, containers, trees):
     """Return warnings about files in a container's writable layer that are in no tree (list of str)."""
     said = []
-    quiet = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/php",
-             "/var/lock", "/var/log", "/var/run", "/var/spool", "/var/tmp", "/root")
     for inspect in containers:
         name = name_of(inspect)
-        known = [tree["path"] for tree in trees if tree.get("container") == name]
-        known += [mount["destination"] for mount in mounts_of(inspect)]
+        known = list(_PASSING)
+        known += [tree["path"] for tree in trees if tree.get("container") == name]
+        known += [mount["destination"] for mount in mounts_of(inspect)] + list(inspect["HostConfig"].get("Tmpfs") or {})
         changed = [
             entry["Path"] for entry in engine.changes(inspect["Id"])
-            if entry["Kind"] != 0 and not any(_trees.inside(entry["Path"], path) for path in known + list(quiet))
-            and not any(_trees.inside(path, entry["Path"]) for path in known)
+            if entry["Kind"] != 0
+            and not any(_trees.inside(entry["Path"], path) or _trees.inside(path, entry["Path"]) for path in known)
         ]
         if changed:
             said.append(

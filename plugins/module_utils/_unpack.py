@@ -5,15 +5,19 @@
 """Unpacks what is wanted of an archive into a folder, wherever that is."""
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
 
 from . import _beneath, _gnutar, _locate_api
-from ._errors import IntegrityError, NotFoundError, UsageError
-from ._paths import Patterns, ancestors, is_within, join, relative
+from ._errors import CommandError, IntegrityError, NotFoundError, StorageError, UsageError
+from ._paths import Patterns, ancestors, is_within, join, relative, show
 from ._stream import Process, plain_content
 from ._tarstream import Counter, members, renamed
+
+
+_NO_SPACE = 1024 * 1024  # bytes; with less than that a file system is full
 
 
 class Selection:
@@ -38,16 +42,24 @@ class Selection:
         self._patterns = Patterns(self.keep)
         self._above = {folder for path in self.paths or [] for folder in ancestors(path)}
 
+    @contextlib.contextmanager
+    def content(self):
+        """Give the archive's plain content (iterator of bytes); errors name the archive."""
+        try:
+            with plain_content(self.src) as chunks:
+                yield chunks
+        except IntegrityError as error:
+            raise IntegrityError("'%s': %s" % (self.src, error.message), error.hint) from error
+
     def _holds_folder(self):
-        with plain_content(self.src) as chunks:
+        with self.content() as chunks:
             for name, member, _archive in members(chunks):
                 if name == b"" and member.isdir():
                     return True
                 if not member.isdir() and b"/" not in name and not member.name.startswith("./"):
                     return False
                 break
-        raise IntegrityError("'%s' is no archive of a tree" % self.src,
-                             "Its first entry must be './', or the single file that it holds.")
+        raise IntegrityError("'%s' is no archive of a tree: its first entry is neither './' nor a single file" % self.src)
 
     def wants(self, name):
         """True if an entry (relative path, bytes) of the archive is to be unpacked."""
@@ -59,7 +71,7 @@ class Selection:
 
     def names(self):
         """Yield the relative paths (bytes) of all entries that are wanted; reads the whole archive."""
-        with plain_content(self.src) as chunks:
+        with self.content() as chunks:
             for name, _member, _archive in members(chunks):
                 if self.wants(name):
                     yield name
@@ -76,15 +88,26 @@ def unpack_direct(selection, root, folder, name):
         tar = Process([b"tar", *_arguments(selection, place, name)], stdin=subprocess.PIPE, what="tar",
                       pass_fds=(target,))
         try:
-            with plain_content(selection.src) as chunks:
+            with selection.content() as chunks:
                 counter = _feed(chunks, tar.stdin)
-            tar.finish()
+            _finish(tar, place)
         finally:
             tar.abort()
     finally:
         os.close(target)
     counter.require_complete("'%s'" % selection.src)
     return counter.members
+
+
+def _finish(tar, place):
+    try:
+        tar.finish()
+    except CommandError as error:
+        found = os.statvfs(place)
+        # GNU tar says how much it wrote but not why it stopped.
+        if found.f_bavail * found.f_frsize < _NO_SPACE or (found.f_files and not found.f_favail):
+            raise StorageError("No space left where the tree lies: %s" % error.message) from error
+        raise
 
 
 def _arguments(selection, place, name):
@@ -114,7 +137,7 @@ def unpack_api(selection, tree, folder, name):
             counter.feed(chunk)
             yield chunk
 
-    with plain_content(selection.src) as chunks:
+    with selection.content() as chunks:
         if tree.gnu:
             _extract_there(tree, _arguments(selection, tree.at(folder), name), counted(chunks))
         else:
@@ -153,13 +176,16 @@ def put(tree, folder, selection, chunks, name):
     The entries go in under their full path: the endpoint ignores the attributes of the folder it is given, and refuses
     links that climb out of it.
     """
-    own = tree.at(folder).lstrip(b"/")
+    own, missing = tree.at(folder).lstrip(b"/"), set(selection.paths or [])
 
     def rename(entry):
         if name is not None:
             return join(own, name)
         if not selection.wants(entry):
             return None
+        missing.discard(entry)
         return join(own, entry) if entry else own
 
     tree.engine.put_archive(tree.container, "/", renamed(chunks, rename, True))
+    if missing:
+        raise NotFoundError("There is no '%s' in '%s'" % (show(min(missing)), selection.src))

@@ -20,6 +20,8 @@ _USER_VARIABLES = ("POSTGRES_USER", "POSTGRESQL_USERNAME")
 _PASSWORD_VARIABLES = ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD")
 _ADMIN_PASSWORD_VARIABLE = "POSTGRESQL_POSTGRES_PASSWORD"  # of user postgres, where images know two users
 _POLL = 0.5  # seconds between two tries while waiting for a server
+# Words of a server, or of its client, while the server is about to listen.
+_STARTING = ("starting up", "Is the server running")
 _NAME_LIMIT = 63  # bytes; PostgreSQL cuts off longer names
 
 # The options of every module that logs in; kept in step with plugins/doc_fragments/database.py.
@@ -285,8 +287,8 @@ def wait_until_ready(engine, params, databases, seconds):
             problem = CommandError("PostgreSQL in container '%s' is still in its first start" % params["container"])
         except (CommandError, EngineError) as error:
             problem = error
-            if settled and "FATAL" in error.message and "starting up" not in error.message:
-                raise  # a server that is up has said no; time will not change that
+            if settled and "FATAL" in error.message and not any(word in error.message for word in _STARTING):
+                raise  # a server that is up has said no to every way; time will not change that
         if time.monotonic() >= deadline:
             raise problem
         time.sleep(_POLL)
