@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A tree that is changed entry by entry, by this process; _shell_place does it in a container, with the same operations.
+"""A tree that is changed entry by entry, by this process. The one in _shell_place has the same operations.
 
 Paths are relative (bytes), b"" is the tree's root. No link above an entry is followed.
 """

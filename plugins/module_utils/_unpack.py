@@ -16,7 +16,6 @@ from ._paths import Patterns, ancestors, is_within, join, relative, show
 from ._stream import Process, plain_content
 from ._tarstream import Counter, members, renamed
 
-
 _NO_SPACE = 1024 * 1024  # bytes; with less than that a file system is full
 
 
@@ -59,7 +58,8 @@ class Selection:
                 if not member.isdir() and b"/" not in name and not member.name.startswith("./"):
                     return False
                 break
-        raise IntegrityError("'%s' is no archive of a tree: its first entry is neither './' nor a single file" % self.src)
+        raise IntegrityError("'%s' is no archive of a tree" % self.src,
+                             "Its first entry must be './', or the single file that it holds.")
 
     def wants(self, name):
         """True if an entry (relative path, bytes) of the archive is to be unpacked."""

@@ -67,7 +67,8 @@ def test_all_of_a_site_is_found(sites, found):
 def test_what_will_be_lost_is_said_aloud(sites, run_module):
     sites[0].sh("mkdir -p /etc/php/local && touch /etc/php/local/own.ini /tmp/nothing")
     result = run_module("moodle_stack_info", {"container": sites[0].web})
-    assert [warning for warning in result["warnings"] if sites[0].web in warning and "/etc/php/local" in warning]
+    assert [said for said in result["stack"]["warnings"] if sites[0].web in said and "/etc/php/local" in said]
+    assert len(result["warnings"]) == len(result["stack"]["warnings"])
     sites[0].sh("rm -r /etc/php/local")
 
 
