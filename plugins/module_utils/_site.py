@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ._errors import BackupError, CommandError, IntegrityError
 
 _MARK = "@@MOODLE@@"
+_REPLACE = "../tool/replace/cli/replace.php"  # relative to admin/cli
 
 # Sets $db from $CFG; false if the server refuses. The database password stays inside PHP.
 CONNECT = r"""
@@ -37,7 +38,7 @@ foreach ($parts as $key => $value) {
 $db = @pg_connect(implode(' ', $info), PGSQL_CONNECT_FORCE_NEW);
 """
 
-# Input on stdin: JSON {"config", "content", "finish"}.
+# Input on stdin: JSON {"config", "content", "finish", "clone"}.
 _REPORT = r"""
 $in = json_decode(stream_get_contents(STDIN), true);
 define('CLI_SCRIPT', true);
@@ -84,6 +85,9 @@ if (!empty($in['finish'])) {
                 . " hostname = NULL, pid = NULL WHERE timestarted IS NOT NULL"));
         }
     }
+}
+if (!empty($in['clone'])) {
+    $query("DELETE FROM {$table('config')} WHERE name = 'siteidentifier'");
 }
 $filedir = $CFG->filedir ?? "{$CFG->dataroot}/filedir";
 $query('BEGIN');
@@ -154,16 +158,16 @@ def ask(engine, container, script, question, what, user="0"):
     return json.loads(document)
 
 
-def report(engine, container, config, content=True, finish=False):
+def report(engine, container, config, content=True, finish=False, clone=False):
     """Return what a site knows of itself (dict).
 
     :param config: str, path of config.php in the container. :param content: bool, read every needed file and compare
         its SHA-1, not only look whether it is there. :param finish: bool, also forget the tasks that were running when
-        the backup was made.
+        the backup was made. :param clone: bool, also forget the site's identifier, so that Moodle makes another one.
     :returns: {"siteidentifier", "version", "fullname", "shortname", "users", "courses", "external_files",
         "files": {"needed", "missing", "damaged", "examples"}, "keys": {name: SHA-256}}.
     """
-    question = {"config": config, "content": content, "finish": finish}
+    question = {"config": config, "content": content, "finish": finish, "clone": clone}
     return ask(engine, container, _REPORT, question, "Asking the site about itself")
 
 
@@ -224,11 +228,17 @@ def patiently(function, seconds):
         time.sleep(1)
 
 
-def compare(expected, found):
-    """Return what differs between a site as it was backed up and as it is now (list of str). Both as report() gives."""
+def compare(expected, found, clone=False):
+    """Return what differs between a site as it was backed up and as it is now (list of str). Both as report() gives.
+
+    :param clone: bool, the site is a copy, so its identifier has to be another one.
+    """
     problems = []
     for key, name in (("siteidentifier", "site identifier"), ("version", "version"), ("fullname", "site title")):
-        if key in expected and expected[key] != found[key]:
+        if clone and key == "siteidentifier":
+            if found[key] and found[key] == expected.get(key):
+                problems.append("the copy has the %s of the original" % name)
+        elif key in expected and expected[key] != found[key]:
             problems.append("%s is '%s' and was '%s'" % (name, found[key], expected[key]))
     for name, digest in (expected.get("keys") or {}).items():
         if found["keys"].get(name) != digest:
@@ -241,10 +251,18 @@ def compare(expected, found):
     return problems
 
 
-def cli_steps(alternative_component_cache):
+def cli_steps(alternative_component_cache, replace=None):
     """Return what is run after a restore: list of (script, arguments, accepted exit codes, whether a failure is only
-    a warning)."""
-    steps = [("purge_caches.php", [], (0,), False)]
+    a warning).
+
+    :param replace: (old address, new address) to be replaced in the site's texts, or None.
+    """
+    steps = []
+    if replace:
+        old, new = (address.partition(":")[2] for address in replace)
+        arguments = ["--search=%s" % old, "--replace=%s" % new, "--shorten", "--non-interactive"]
+        steps.append((_REPLACE, arguments, (0,), True))
+    steps.append(("purge_caches.php", [], (0,), False))
     if alternative_component_cache:
         steps.append(("alternative_component_cache.php", ["--rebuild"], (0,), False))
     steps.append(("kill_all_sessions.php", [], (0,), True))
@@ -254,22 +272,25 @@ def cli_steps(alternative_component_cache):
     return steps
 
 
-def finish(engine, container, moodle, wait_seconds=0):
+def finish(engine, container, moodle, wait_seconds=0, replace=None, clone=False):
     """Do what a Moodle needs after a restore.
 
     :param moodle: dict with "config", "code", "owner" and "alternative_component_cache", as moodle_stack_info gives.
-    :param wait_seconds: how long to wait for the database after a start.
+    :param wait_seconds: how long to wait for the database after a start. :param replace: see cli_steps().
+    :param clone: bool, see report().
     :returns: ({"steps": list of str}, warnings: list of str). :raises: CommandError.
     """
     site = patiently(
-        lambda: report(engine, container, moodle["config"], content=False, finish=True), wait_seconds
+        lambda: report(engine, container, moodle["config"], content=False, finish=True, clone=clone), wait_seconds
     )
     done, said = ["reset %d running tasks" % site["tasks_reset"]], []
     user = "%d:%d" % tuple(moodle["owner"])
-    for script, arguments, accepted, lenient in cli_steps(moodle["alternative_component_cache"]):
+    for script, arguments, accepted, lenient in cli_steps(moodle["alternative_component_cache"], replace):
         path = posixpath.join(moodle["code"], "admin/cli", script)
         # Before 4.x some of the scripts do not exist.
         if engine.run(container, ["test", "-f", path], user="0", check=False)[0] != 0:
+            if script == _REPLACE:
+                said.append("The old address is still in the site's texts: there is no %s." % script)
             continue
         rc, out, err = engine.run(container, ["php", path] + arguments, user=user, check=False)
         if rc in accepted:

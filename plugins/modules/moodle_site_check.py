@@ -55,6 +55,10 @@ options:
   expected:
     description: RV(site) of an earlier call, or nothing.
     type: dict
+  clone:
+    description: Whether the site is a copy of what is O(expected), and so must not have the same identifier.
+    type: bool
+    default: false
   wait_seconds:
     description: Seconds to wait for the login page and the database after a start.
     type: int
@@ -106,7 +110,7 @@ def work(params):
             raise
         warnings.append(error.describe())
     if params["expected"]:
-        problems = _site.compare(params["expected"], site)
+        problems = _site.compare(params["expected"], site, params["clone"])
         if problems:
             raise IntegrityError(
                 "The site in container '%s' is not what it was: %s" % (container, "; ".join(problems)),
@@ -125,6 +129,7 @@ def main():
             "content": {"type": "bool", "default": True},
             "web": {"type": "bool", "default": True},
             "expected": {"type": "dict"},
+            "clone": {"type": "bool", "default": False},
             "wait_seconds": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

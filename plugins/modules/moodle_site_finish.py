@@ -35,6 +35,16 @@ options:
     description: RV(moodleclaude.backup.moodle_stack_info#module:stack) of the site, its C(moodle) part.
     type: dict
     required: true
+  old_wwwroot:
+    description: The address that the site had, if it has another one now; it is replaced in the site's texts.
+    type: str
+  wwwroot:
+    description: The address that the site has now. Required with O(old_wwwroot).
+    type: str
+  clone:
+    description: Whether the site is a copy beside the original. Then it gets an identifier of its own.
+    type: bool
+    default: false
   wait_seconds:
     description: Seconds to wait for the database after a start.
     type: int
@@ -65,7 +75,10 @@ def work(params, check_mode):
     """Return the result of one call (dict)."""
     if check_mode:
         return {"changed": True, "steps": []}
-    result, warnings = _site.finish(Engine(params), params["container"], params["moodle"], params["wait_seconds"])
+    replace = (params["old_wwwroot"], params["wwwroot"]) if params["old_wwwroot"] else None
+    result, warnings = _site.finish(
+        Engine(params), params["container"], params["moodle"], params["wait_seconds"], replace, params["clone"]
+    )
     return dict(result, changed=True, warnings=warnings)
 
 
@@ -74,8 +87,12 @@ def main():
         {
             "container": {"type": "str", "required": True},
             "moodle": {"type": "dict", "required": True},
+            "old_wwwroot": {"type": "str"},
+            "wwwroot": {"type": "str"},
+            "clone": {"type": "bool", "default": False},
             "wait_seconds": {"type": "int", "default": 60},
         },
+        required_by={"old_wwwroot": "wwwroot"},
         supports_check_mode=True,
     )
     run(module, lambda: work(module.params, module.check_mode))

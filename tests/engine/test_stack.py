@@ -197,6 +197,40 @@ def test_finishing_ends_tasks_and_sessions(sites, found, run_module):
     assert ADMIN_PASSWORD not in str(result)
 
 
+def test_settings_are_overridden_and_taken_back(sites, found, run_module, engine):
+    site, stack = sites[0], found[0]
+    arguments = {"container": site.web, "config": stack["moodle"]["config"], "settings": {"wwwroot": "http://it's.new"}}
+    before = site.sh("cd /var/www/html && stat -c '%a %u %g' config.php && cat config.php")
+    assert run_module("moodle_config", arguments, check=True)["changed"]
+    assert site.sh("cd /var/www/html && stat -c '%a %u %g' config.php && cat config.php") == before
+    engine.stop(site.web, 1)
+    try:
+        assert run_module("moodle_config", arguments)["changed"]
+        assert not run_module("moodle_config", arguments)["changed"]
+    finally:
+        engine.start(site.web)
+    moved = run_module("moodle_stack_info", {"container": site.web})["stack"]["moodle"]
+    assert moved["wwwroot"] == "http://it's.new"
+    assert run_module("moodle_config", dict(arguments, settings={}))["changed"]
+    assert site.sh("cd /var/www/html && stat -c '%a %u %g' config.php && cat config.php") == before
+    failed = run_module("moodle_config", dict(arguments, config="/etc/passwd"))
+    assert failed["failed"] and "lib/setup.php" in failed["msg"]
+    single = run_module("moodle_config", dict(arguments, container=sites[1].web, config=found[1]["moodle"]["config"]))
+    assert single["failed"]  # a single file that is bind-mounted
+
+
+def test_a_copy_gets_an_identifier_of_its_own(sites, found, run_module):
+    site, stack = sites[0], found[0]
+    before = check(run_module, site, stack)["site"]
+    finished = run_module("moodle_site_finish", {
+        "container": site.web, "moodle": stack["moodle"], "clone": True, "old_wwwroot": "http://a", "wwwroot": "http://b",
+    })
+    assert any("replace.php" in str(said) for said in finished["warnings"])
+    after = check(run_module, site, stack, expected=before, clone=True)
+    assert after["site"]["siteidentifier"] != before["siteidentifier"]
+    assert check(run_module, site, stack, expected=before)["failed"]
+
+
 def test_containers_are_started_and_stopped(sites, run_module, engine):
     names = [sites[0].name + "-tools", "mcb-stack-nowhere"]
     stopped = run_module("container_state", {"containers": names, "state": "stopped"}, check=True)

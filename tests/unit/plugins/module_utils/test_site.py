@@ -60,6 +60,18 @@ def test_patience_ends_with_the_last_error():
     assert _site.patiently(lambda: 5, 0) == 5
 
 
+def test_a_copy_has_another_identifier():
+    assert _site.compare(SITE, dict(SITE, siteidentifier="other"), clone=True) == []
+    assert _site.compare(SITE, dict(SITE, siteidentifier=None), clone=True) == []
+    assert "of the original" in _site.compare(SITE, SITE, clone=True)[0]
+
+
+def test_an_address_is_replaced_without_its_scheme():
+    step = _site.cli_steps(False, ("http://old.example/x", "https://new.example"))[0]
+    assert step[0].endswith("replace.php")
+    assert step[1][:2] == ["--search=//old.example/x", "--replace=//new.example"]
+
+
 def test_components_are_rebuilt_only_where_they_are_used():
     assert not any("component" in step[0] for step in _site.cli_steps(False))
     assert [step[0] for step in _site.cli_steps(True)][:2] == ["purge_caches.php", "alternative_component_cache.php"]

@@ -1,0 +1,92 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: moodle_config
+short_description: Override settings in a site's config.php
+version_added: 0.1.0
+description:
+  - Puts settings into a block of config.php that wins over all that stands above it. Owner, group and mode stay.
+  - It works in a container that runs and in one that was created and never started, so a copy of a site can be kept from
+    sending mail before its first cron runs.
+author:
+  - MoodleClaude contributors (@moodleclaude)
+extends_documentation_fragment:
+  - moodleclaude.backup.attributes
+  - moodleclaude.backup.docker
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  container:
+    description: Name of the web container.
+    type: str
+    required: true
+  config:
+    description: Path of config.php in the container.
+    type: str
+    required: true
+  settings:
+    description:
+      - The settings, texts, numbers or truth values, such as C(wwwroot) or C(noemailever).
+      - All that an earlier call has set and this one does not name is removed again.
+    type: dict
+    required: true
+notes:
+  - A config.php that is a bind mount of a single file cannot be replaced through the Docker API; that is an error.
+"""
+
+EXAMPLES = r"""
+- name: A copy of a site must not write to anybody
+  moodleclaude.backup.moodle_config:
+    container: school-web
+    config: /var/www/html/config.php
+    settings:
+      wwwroot: https://copy.school.example
+      noemailever: true
+"""
+
+RETURN = r"""
+settings:
+  description: Names of the settings that hold now.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _config_php
+from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+
+
+def work(params, check_mode):
+    """Return the result of one call (dict)."""
+    changed = _config_php.change(
+        Engine(params), params["container"], params["config"], params["settings"], check_mode
+    )
+    return {"changed": changed, "settings": sorted(params["settings"])}
+
+
+def main():
+    module = build_module(
+        {
+            "container": {"type": "str", "required": True},
+            "config": {"type": "str", "required": True},
+            "settings": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    run(module, lambda: work(module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
