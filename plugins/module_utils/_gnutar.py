@@ -12,7 +12,7 @@ from ._paths import ancestors, is_within, parent, remaining_pattern
 
 CREATE = [
     b"--create", b"--file=-", b"--format=posix", b"--numeric-owner", b"--xattrs", b"--xattrs-include=*", b"--acls",
-    b"--sparse", b"--sort=name", b"--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
+    b"--sparse", b"--sort=name", b"--pax-option=delete=atime,delete=ctime,exthdr.name=./PaxHeaders/%f",
     b"--no-unquote", b"--anchored", b"--wildcards", b"--no-wildcards-match-slash",
 ]
 EXTRACT = [

@@ -68,15 +68,19 @@ def part_matcher(pattern):
         elif char == b"\\" and rest:
             out.append(re.escape(rest[:1]))
             rest = rest[1:]
-        elif char == b"[" and b"]" in rest[1:]:
-            end = rest.index(b"]", 2 if rest[:1] in (b"!", b"^") else 1)
-            body, rest = rest[:end], rest[end + 1:]
+        elif char == b"[" and _end_of_set(rest) > 0:
+            body, rest = rest[:_end_of_set(rest)], rest[_end_of_set(rest) + 1:]
             negated = body[:1] in (b"!", b"^")
             inner = re.sub(rb"([\\\[\]^&~|])", rb"\\\1", body[1:] if negated else body)
             out.append(b"[" + (b"^" if negated else b"") + inner + b"]")
         else:
             out.append(re.escape(char))
     return re.compile(b"(?s:" + b"".join(out) + rb")\Z")
+
+
+def _end_of_set(rest):
+    """Return where the "]" of a set is (-1: nowhere), given what follows its "["; one that comes first is a member."""
+    return rest.find(b"]", 2 if rest[:1] in (b"!", b"^") else 1)
 
 
 class Patterns:

@@ -132,4 +132,4 @@ class ShellPlace:
         self._sh('printf %s "$2" > "$1"', [self._at(path), data])
 
     def sync(self):
-        self._sh("sync")
+        self._sh('sync -f "$1" 2>/dev/null || sync', [self._root])

@@ -139,7 +139,6 @@ class Switch:
             return False
         with self.place.times_kept():
             if "old" in present:
-                self.place.sync()
                 self._discard(self.part)
                 self.place.move([(self.old, self.part)])  # from here on it cannot be undone
             self.place.remove(self.live)

@@ -55,7 +55,7 @@ options:
   tables:
     description:
       - Number of rows that tables must have, as V(schema.table) and number, such as
-        O(moodleclaude.backup.database_dump#module) returned them.
+        RV(moodleclaude.backup.database_dump#module:tables) of the dump.
       - Without this the rows are compared with what is found in the dump itself, which is also done with it.
     type: dict
   phase:

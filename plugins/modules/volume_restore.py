@@ -82,6 +82,7 @@ options:
     type: str
 notes:
   - A volume must exist; it is not created.
+  - With O(transport=api), an extended attribute of the tree's root that the archive does not have stays there.
   - A single file is replaced by renaming. A running container that has the file itself mounted sees the new one after
     its restart.
 seealso:
