@@ -1,0 +1,271 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A backup that goes wrong leaves nothing behind, stops nothing, blocks nothing, and says what was wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from lab.play import Play, run
+from lab.site import Site
+from lab.state import differences
+
+STACK = "mcb-mol-faults-web"
+
+
+@pytest.fixture(scope="module")
+def site():
+    made = Site("mcb-mol-faults")
+    try:
+        made.destroy()
+        made.create()
+        # Reading this takes long enough to be interrupted, and does not compress.
+        made.sh("head -c 100000000 /dev/urandom > %s/noise" % made.data_path)
+        yield made
+    finally:
+        made.destroy()
+
+
+@pytest.fixture
+def settings(site):
+    """Variables of the playbooks."""
+    return {"moodle_backup_root": str(site.backups), "moodle_backup_container": site.web, "moodle_backup_images": False}
+
+
+def complete(site):
+    """Return the names of the folders that count as backups."""
+    folder = site.backups / "backups"
+    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".")) if folder.is_dir() else []
+
+
+def traces(site):
+    """Return what an unfinished backup may have left below the backup root (list of str)."""
+    return sorted(str(path.relative_to(site.backups)) for path in site.backups.rglob("*")
+                  if path.name.startswith(".") or path.parent.name in ("locks", "restores") or ".partial" in str(path))
+
+
+def running(site):
+    return {item.name: item.status for item in site.engine.containers.list(all=True, ignore_removed=True)
+            if item.name.startswith(site.name)}
+
+
+def partial(site, pattern):
+    """Return a function that tells whether a file of a partial backup has begun to grow."""
+
+    def grown():
+        return any(path.stat().st_size > 0 for path in site.backups.glob("backups/.partial_*/%s" % pattern) if path.exists())
+
+    return grown
+
+
+def sessions_of_pg_dump(site):
+    return int(site.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_dump%'"))
+
+
+def nothing_is_wrong(site, kept):
+    """Assert that there are just these backups and that the site runs."""
+    assert complete(site) == kept
+    assert set(running(site).values()) == {"running"}
+
+
+def test_killed_anywhere(site, settings):
+    """After a power cut at any point the next run works at once, and leaves only itself."""
+
+    def in_the_dump():
+        # Somebody else's lock keeps pg_dump waiting as long as it takes to kill it.
+        lock = subprocess.Popen(
+            ["docker", "exec", "-i", site.db, "psql", "-qU", site.dbuser, site.dbname], stdin=subprocess.PIPE)
+        lock.stdin.write(b"BEGIN; LOCK TABLE mdl_user IN ACCESS EXCLUSIVE MODE;\n")
+        lock.stdin.flush()
+        try:
+            play = Play("backup", settings)
+            play.wait_for(lambda: sessions_of_pg_dump(site), "pg_dump")
+            play.kill()
+        finally:
+            lock.stdin.close()
+            lock.wait()
+
+    def when(what, condition):
+        play = Play("backup", settings)
+        play.wait_for(condition, what)
+        play.kill()
+
+    when("its beginning", lambda: (site.backups / "backups").is_dir())
+    nothing_is_wrong(site, [])
+    in_the_dump()
+    nothing_is_wrong(site, [])
+    when("the data", partial(site, ".moodledata.tar.zst*"))
+    nothing_is_wrong(site, [])
+    when("the manifest", lambda: list(site.backups.glob("backups/.partial_*/*manifest.txt*")))
+    nothing_is_wrong(site, [])
+    assert traces(site) != []
+
+    code, output = run("backup", dict(settings, moodle_backup_name="first"))
+    assert code == 0, output
+    site.first = site.state()
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+    assert sessions_of_pg_dump(site) == 0
+    code, output = run("verify", settings)
+    assert code == 0 and "Backup first of stack %s" % STACK in output
+
+
+def fails(settings, *expected, **changed):
+    """Run a backup that has to fail, and assert that its message has all these texts."""
+    code, output = run("backup", dict(settings, **changed))
+    message = output.split("No backup was made on localhost: ")[-1]
+    assert code != 0
+    for text in expected:
+        assert text in message
+    return message
+
+
+def test_module_killed(site, settings):
+    """The death of a single module ends the backup cleanly."""
+    play = Play("backup", settings)
+    pid = play.wait_for(lambda: partial(site, ".moodledata.tar.zst*")() and play.module("volume_archive"), "the data")
+    os.kill(pid, signal.SIGKILL)
+    assert play.wait() != 0
+    assert 'No backup was made on localhost: "Archive the trees of files" failed.' in play.output
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+def test_disk_full(site, settings):
+    root = site.folder / "small"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", root], check=True)
+    try:
+        fails(settings, "moodledata.tar.zst", "No space left on device", moodle_backup_root=str(root))
+        assert [*root.glob("backups/*"), *root.glob("locks/*")] == []
+    finally:
+        subprocess.run(["umount", root], check=True)
+    nothing_is_wrong(site, ["first"])
+
+
+def test_database_stopped(site, settings):
+    site.engine.containers.get(site.db).stop()
+    try:
+        code, output = run("backup", settings)
+        assert code != 0
+        assert re.search("database host 'db' of container '%s' is not a running container" % site.web, output)
+    finally:
+        site.engine.containers.get(site.db).start()
+        site.wait()
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+def test_database_stopped_in_mid_dump(site, settings):
+    play = Play("backup", settings)
+    play.wait_for_module("database_dump")
+    try:
+        site.engine.containers.get(site.db).kill()
+        assert play.wait() != 0
+        assert 'No backup was made on localhost: "Dump the database" failed.' in play.output
+        assert site.db in play.output.split("No backup was made")[-1]
+    finally:
+        site.engine.containers.get(site.db).start()
+        site.wait()
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+def test_wrong_password(site, settings):
+    site.sh("cp -p config.php /root/kept && sed -i \"s/dbpass = '.*'/dbpass = 'wrong-password-of-the-test'/\" config.php")
+    try:
+        message = fails(settings, "cannot connect to its database moodle on db", "password authentication failed")
+        assert "wrong-password-of-the-test" not in message
+    finally:
+        site.sh("cp -p /root/kept config.php")
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", " ", "latest", "first", ".hidden", "-dash", "new\nline"])
+def test_name_refused(site, run_module, name):
+    arguments = {"state": "begun", "root": str(site.backups), "stack": STACK, "name": name, "run": "test"}
+    for check in (True, False):
+        result = run_module("backup_set", arguments, check=check)
+        assert result.get("failed"), result
+        assert name in result["msg"] and re.search("Use 1 to 128 letters|exists already|stands for the newest", result["msg"])
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "first"])
+def test_name_refused_by_the_playbook(site, settings, name):
+    fails(settings, "Begin the backup", "'%s'" % name, moodle_backup_name=name)
+    nothing_is_wrong(site, ["first"])
+    assert traces(site) == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "../first", "missing"])
+def test_name_not_found(site, run_module, name):
+    result = run_module("backup_verify", {"root": str(site.backups), "name": name})
+    assert result.get("failed") and "'%s'" % name in result["msg"]
+
+
+def _flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def test_one_flipped_bit_anywhere(site, settings, run_module):
+    folder = site.backups / "backups" / "first"
+    files = sorted(folder.iterdir())
+    assert len(files) >= 8
+    for path in files:
+        position = path.stat().st_size // 2
+        _flip(path, position)
+        result = run_module("backup_verify", {"root": str(site.backups), "name": "first"})
+        _flip(path, position)
+        assert result.get("failed"), path
+        assert path.name in result["msg"] or path.name == "backup_manifest.txt" or "first" in result["msg"]
+    assert not run_module("backup_verify", {"root": str(site.backups), "name": "first"}).get("failed")
+
+    before = site.state()
+    _flip(folder / "moodledata.tar.zst", 1000)
+    try:
+        code, output = run("restore", settings)
+    finally:
+        _flip(folder / "moodledata.tar.zst", 1000)
+    assert code != 0 and "moodledata.tar.zst" in output and "damaged" in output
+    assert site.state() == before
+    assert traces(site) == []
+
+
+def test_stranger_or_missing_file(site, run_module):
+    folder = site.backups / "backups" / "first"
+    arguments = {"root": str(site.backups), "name": "first"}
+    (folder / "stranger").write_text("")
+    result = run_module("backup_verify", arguments)
+    (folder / "stranger").unlink()
+    assert result["problems"] == [{"path": "stranger", "problem": "unknown"}]
+    (folder / "plugins.tar.zst").rename(site.folder / "plugins")
+    result = run_module("backup_verify", arguments)
+    (site.folder / "plugins").rename(folder / "plugins.tar.zst")
+    assert result["problems"] == [{"path": "plugins.tar.zst", "problem": "missing"}]
+
+
+def test_container_vanishes(site, settings):
+    """The web container is removed in the middle; the backup from before brings the site back."""
+    play = Play("backup", settings)
+    play.wait_for(partial(site, ".moodledata.tar.zst*"), "the data")
+    site.engine.containers.get(site.web).remove(force=True)
+    assert play.wait() != 0
+    assert "No backup was made on localhost" in play.output and site.web in play.output.split("No backup was made")[-1]
+    assert complete(site) == ["first"]
+    assert traces(site) == []
+
+    code, output = run("restore", settings)
+    assert code == 0, output
+    assert differences(site.first, site.state()) == []
+    site.visit()

@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A restore that goes wrong leaves the old site running; one that was killed is undone, or done again, by one command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+import pytest
+from lab.play import Play, run
+from lab.site import Site
+from lab.state import differences
+
+
+@pytest.fixture(scope="module")
+def site():
+    made = Site("mcb-mol-undo", data="bind", companion=True)
+    try:
+        made.destroy()
+        # A small disk of its own for the data.
+        data = made.folder / "moodledata"
+        data.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", data], check=True)
+        made.create()
+        yield made
+    finally:
+        subprocess.run(["umount", "-q", made.folder / "moodledata"], check=False)
+        made.destroy()
+
+
+@pytest.fixture(scope="module")
+def settings(site):
+    return {"moodle_backup_root": str(site.backups), "moodle_backup_container": site.web, "moodle_backup_images": False}
+
+
+@pytest.fixture(scope="module")
+def original(site, settings):
+    """What the site was when the backup 'good' was made."""
+    code, output = run("backup", dict(settings, moodle_backup_name="good"))
+    assert code == 0, output
+    return site.state()
+
+
+@pytest.fixture(scope="module")
+def changed(site, original):
+    """What the site has become since then, and is before and after each of the tests."""
+    site.change()
+    state = site.state()
+    assert differences(original, state) != []
+    return state
+
+
+@pytest.fixture
+def forge(site):
+    """A function that makes another backup out of the good one, with a manifest that is right."""
+    folder = site.backups / "backups"
+    made = []
+
+    def forged(edit):
+        target = folder / ("forged%d" % len(list(folder.iterdir())))
+        shutil.copytree(folder / "good", target)
+        made.append(target)
+        metadata = json.loads((target / "backup.json").read_text())
+        metadata["name"] = target.name
+        edit(target, metadata)
+        (target / "backup.json").write_text(json.dumps(metadata))
+        manifest = target / "backup_manifest.txt"
+        names = sorted(path.name for path in target.iterdir() if path != manifest)
+        manifest.write_text("".join("%s  %s\n" % (hashlib.sha256((target / name).read_bytes()).hexdigest(), name) for name in names))
+        return target.name
+
+    yield forged
+    for path in made:
+        shutil.rmtree(path)
+
+
+def traces(site):
+    """Return what an unfinished restore may have left (list of str), but for the site's own state."""
+    return sorted(str(path.relative_to(site.backups)) for part in ("locks", "restores")
+                  for path in (site.backups / part).glob("*")) + [
+        item.name for item in site.engine.containers.list(all=True, ignore_removed=True) if "_mb_" in item.name]
+
+
+def fails(site, settings, changed, name, *expected):
+    """Restore from a backup that cannot work; the site has to be what it was, and run."""
+    code, output = run("restore", dict(settings, moodle_backup_name=name))
+    assert code != 0
+    message = output.split("Nothing was restored on localhost: ")[-1]
+    assert "What was there before has been put back." in message
+    for text in expected:
+        assert text in message
+    assert differences(changed, site.state()) == []
+    assert traces(site) == []
+
+
+def test_damaged_images(site, settings, changed, forge):
+    def edit(folder, metadata):
+        (folder / "images.tar").write_bytes(b"this is no archive of images" * 1000)
+        image = {"name": "mcb-mol-undo/missing:1", "id": "sha256:" + "0" * 64}
+        metadata["artefacts"].append({"role": "images", "file": "images.tar", "images": [image]})
+
+    fails(site, settings, changed, forge(edit), "Load the images that the engine does not have", "images.tar")
+
+
+def test_truncated_dump(site, settings, changed, forge):
+    def edit(folder, _metadata):
+        plain = subprocess.run(["zstd", "-dc", folder / "database.dump.zst"], check=True, capture_output=True).stdout
+        subprocess.run(["zstd", "-qf", "-o", folder / "database.dump.zst"], check=True, input=plain[: len(plain) * 2 // 3])
+
+    fails(site, settings, changed, forge(edit), "Load the database beside the one in use")
+
+
+def test_sql_error(site, settings, changed, forge):
+    def edit(folder, _metadata):
+        plain = subprocess.run(["zstd", "-dc", folder / "database.dump.zst"], check=True, capture_output=True).stdout
+        broken = plain.replace(b"CREATE TABLE public.mdl_course_modules (", b"CREATE TABEL public.mdl_course_modules (")
+        assert broken != plain
+        subprocess.run(["zstd", "-qf", "-o", folder / "database.dump.zst"], check=True, input=broken)
+
+    fails(site, settings, changed, forge(edit), "Load the database beside the one in use", "syntax error", "TABEL")
+
+
+def test_missing_rows(site, settings, changed, forge):
+    def edit(_folder, metadata):
+        dump = next(entry for entry in metadata["artefacts"] if entry["role"] == "database")
+        dump["tables"]["public.mdl_user"] += 1
+
+    fails(site, settings, changed, forge(edit), "Load the database beside the one in use", "public.mdl_user")
+
+
+def test_disk_full(site, settings, changed):
+    def resize(size):
+        subprocess.run(["mount", "-o", "remount,size=%s" % size, site.folder / "moodledata"], check=True)
+
+    used = shutil.disk_usage(site.folder / "moodledata").used
+    resize(used + 256 * 1024)
+    try:
+        fails(site, settings, changed, "good", "Unpack the trees of files beside those in use", "No space left on device")
+    finally:
+        resize("32m")
+
+
+def test_proof_fails(site, settings, changed, forge):
+    def edit(_folder, metadata):
+        metadata["site"]["siteidentifier"] = "another site's"
+
+    fails(site, settings, changed, forge(edit), "Check that it is the site that was backed up", "site identifier",
+          "another site's")
+
+
+@pytest.mark.parametrize(("module", "count"), [("database_restore", 1), ("container_import", 2), ("moodle_site_check", 1)],
+                         ids=["prepare", "switch", "prove"])
+def test_killed_and_rolled_back(site, settings, changed, module, count):
+    kill_at(settings, module, count)
+    code, output = run("backup", settings)
+    assert code != 0 and "Run the restore again, or undo it with the playbook moodleclaude.backup.rollback" in output
+    code, output = run("rollback", settings)
+    assert code == 0, output
+    assert "is undone: what was there before runs again." in output
+    assert differences(changed, site.state()) == []
+    assert traces(site) == []
+    code, output = run("rollback", settings)
+    assert code == 0 and "there is nothing to undo" in output
+
+
+def kill_at(settings, module, count):
+    play = Play("restore", dict(settings, moodle_backup_name="good"))
+    play.wait_for_module(module, count)
+    play.kill()
+
+
+@pytest.mark.usefixtures("changed")
+def test_killed_and_done_again(site, settings, original):
+    kill_at(settings, "volume_restore", 3)
+    code, output = run("restore", dict(settings, moodle_backup_name="good"))
+    assert code == 0, output
+    assert differences(original, site.state()) == []
+    assert traces(site) == []
+    site.visit()
