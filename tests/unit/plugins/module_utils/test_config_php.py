@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _config_php
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import UsageError
 
