@@ -32,13 +32,13 @@ def text_pool(seed: str, size: int = POOL_BYTES) -> bytes:
     :param size: in bytes.
     """
     rng, syllables = random.Random(seed), _SYLLABLES.split()
-    names = sorted({"_".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(6000)})
+    names = sorted({"_".join(rng.choices(syllables, k=rng.randint(1, 3))) for unused in range(6000)})
     rng.shuffle(names)
     weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(len(names))))
-    habits = [_phrase(rng, names, weights, 12) for _ in range(3000)]  # what programmers write again and again
+    habits = [_phrase(rng, names, weights, 12) for unused in range(3000)]  # what programmers write again and again
     parts, length = [], 0
     while length < size:
-        for _ in range(2000):
+        for _unused in range(2000):
             part = rng.choice(habits) if rng.random() < 0.12 else _phrase(rng, names, weights, 25)
             parts.append(part)
             length += len(part)
@@ -63,7 +63,7 @@ def passages(rng: random.Random, pool: bytes, size: int) -> bytes:
 
 def sizes(rng: random.Random, count: int, total: int) -> list[int]:
     """Sizes in bytes that differ by a factor of up to a thousand and add up to the total."""
-    weights = [1 << rng.randrange(11) for _ in range(count)]
+    weights = [1 << rng.randrange(11) for unused in range(count)]
     found = [total * weight // sum(weights) for weight in weights]
     found[-1] += total - sum(found)
     return found

@@ -4,9 +4,9 @@
 
 """A backup's life: begun in a hidden partial folder, published by a rename, or abandoned; and read again.
 
-Below the root: backups/<name>/ (complete backups), backups/.partial_<hash of the stack's name>@<name>/ (one that is being
-made; the name alone says whose it is, so that wherever its run is killed the next one removes it), locks/<stack>.lock,
-restores/<stack>.json (the restore that is under way).
+Below the root: backups/<name>/ (complete backups), backups/.partial_<hash of the stack's name>@<name>/ (one that is
+being made; the name alone says whose it is, so that wherever its run is killed the next one removes it),
+locks/<stack>.lock, restores/<stack>.json (the restore that is under way).
 """
 from __future__ import annotations
 

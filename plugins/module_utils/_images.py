@@ -281,7 +281,10 @@ def _load(engine, src):
         reader.images()
 
     with plain_content(src) as chunks:
-        engine.load_images(watched(chunks))
+        try:
+            engine.load_images(watched(chunks))
+        except IntegrityError as error:
+            raise IntegrityError("%s: %s" % (src, error.message), error.hint, **error.details) from error
 
 
 def _finish(engine, images, here):

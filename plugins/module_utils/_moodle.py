@@ -56,7 +56,8 @@ foreach (['dbport', 'dbsocket', 'dbschema'] as $k) {
         $out['cfg'][$k] = $options[$k];
     }
 }
-$root = dirname(realpath($argv[1]));
+// config.php itself may be a link to somewhere else; the code is where the link is.
+$root = realpath(dirname($argv[1]));
 $code = is_file("$root/version.php") ? $root : "$root/public";
 $read = function ($file) {
     $module = $plugin = new stdClass();

@@ -12,10 +12,15 @@ import contextlib
 import os
 
 from ._errors import CommandError, EngineError
-from ._gnutar import shell_words
-from ._paths import join
+from ._paths import join, parent
 
-_ERRORS = "/moodle_backup_errors"
+_ERRORS = b"/moodle_backup_errors"
+_BATCH = 500  # names in one call of mv; even the longest ones fit into a command line
+
+
+def _quoted(word):
+    # Standard input carries any bytes, so quotes are all that is needed.
+    return b"'" + word.replace(b"'", b"'\\''") + b"'"
 
 
 class Shell:
@@ -35,12 +40,12 @@ class Shell:
         :param words: list of bytes, of any content, that the code finds as "$1", "$2" …
         :raises: CommandError with the last lines of standard error if the code fails.
         """
-        script = "(set -e\n%s%s\n) </dev/null 2>%s; printf '\\n%s %%s\\n' $?\n" % (
-            shell_words(words), code, _ERRORS, self._mark.decode("ascii").strip())
-        self._stream.send(script.encode("ascii"))
+        script = b"(set -e; set -- %s\n%s\n) </dev/null 2>%s; printf '\\n%s %%s\\n' $?\n" % (
+            b" ".join(map(_quoted, words)), code.encode("ascii"), _ERRORS, self._mark.strip())
+        self._stream.send(script)
         output, rc = self._answer()
         if rc != 0:
-            message = self.run("tail -c 2000 %s" % _ERRORS).decode("utf-8", "replace").strip()
+            message = self.run('tail -c 2000 "$1"', [_ERRORS]).decode("utf-8", "replace").strip()
             raise CommandError("%s failed (exit code %d): %s" % (self._stream.what, rc, message or "no message"), rc=rc)
         return output
 
@@ -97,13 +102,30 @@ class ShellPlace:
         self._sh('mkdir -m 700 -- "$1"', [self._at(path)])
 
     def move(self, pairs):
-        words = [self._at(path) for pair in pairs for path in pair]
-        # A target that exists as a folder would be moved into, so look before.
-        self._sh(
-            "while [ $# -gt 0 ]; do\n"
-            'if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 exists already" >&2; exit 3; fi\n'
-            'mv -- "$1" "$2"; shift 2; done', words,
-        )
+        for target, names in self._batches(pairs):
+            # What has the target's name would be overwritten or moved into, so look before.
+            self._sh(
+                'd=$1; shift\n'
+                'for s do t=$d/${s##*/}; if [ -e "$t" ] || [ -L "$t" ]; then echo "$t exists" >&2; exit 3; fi; done\n'
+                'mv -- "$@" "$d/"', [self._at(target), *map(self._at, names)],
+            )
+        for source, target in pairs:
+            if os.path.basename(source) != os.path.basename(target):
+                self._sh(
+                    'if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 exists" >&2; exit 3; fi; mv -- "$1" "$2"',
+                    [self._at(source), self._at(target)],
+                )
+
+    @staticmethod
+    def _batches(pairs):
+        """Yield (folder, entries) of those moves that keep the name, many of one target folder at once."""
+        folders = {}
+        for source, target in pairs:
+            if os.path.basename(source) == os.path.basename(target):
+                folders.setdefault(parent(target), []).append(source)
+        for folder, names in folders.items():
+            for start in range(0, len(names), _BATCH):
+                yield folder, names[start:start + _BATCH]
 
     def copy_attributes(self, source, target):
         if self._gnu_tar:

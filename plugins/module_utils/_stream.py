@@ -111,14 +111,14 @@ class _Feeder(threading.Thread):
 
     def __init__(self, chunks, handle):
         super().__init__(daemon=True)
-        self._chunks, self._handle = chunks, handle
+        self._source, self._pipe = chunks, handle  # Thread itself has a _handle
         self.error = None
         self.written = 0
 
     def run(self):
         try:
-            for chunk in self._chunks:
-                self._handle.write(chunk)
+            for chunk in self._source:
+                self._pipe.write(chunk)
                 self.written += len(chunk)
         except BrokenPipeError:
             pass  # the reader's own exit code tells why
@@ -126,7 +126,7 @@ class _Feeder(threading.Thread):
             self.error = error
         finally:
             with contextlib.suppress(OSError):
-                self._handle.close()
+                self._pipe.close()
 
 
 def read_chunks(handle):

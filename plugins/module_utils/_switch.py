@@ -27,7 +27,7 @@ import json
 import re
 
 from ._errors import ExistsError, NotFoundError, UsageError
-from ._paths import Patterns, ancestors, is_within, join, show
+from ._paths import Patterns, ancestors, is_within, join, parent, show
 
 PREFIX = b".moodle_backup_"
 PARTS = (b"part", b"new", b"live", b"old")
@@ -195,7 +195,7 @@ class Switch:
     def _put_back(self):
         plan, tree = self._plan(self.old), join(self.old, b"tree")
         units = self._units(tree, plan)
-        clashes = [path for path in units if self.place.exists(path)]
+        clashes = sorted(self._existing(units))
         self._move_or_discard(clashes, b"", None, self.new)
         self.place.move([(join(tree, path), path) for path in units])
         self._set_attributes(self.old, plan)
@@ -208,14 +208,20 @@ class Switch:
         if target:
             self._make_folders(target, units, None)
         count = len(self.place.names(waste)) if units else 0
+        taken = self._existing([join(target, path) for path in units]) if target else ()
         pairs = []
         for path in units:
-            if target and not self.place.exists(join(target, path)):
+            if target and join(target, path) not in taken:
                 pairs.append((join(source, path), join(target, path)))
             else:
                 count += 1
                 pairs.append((join(source, path), join(waste, b"%d" % count)))
         self.place.move(pairs)
+
+    def _existing(self, paths):
+        """Return those of the relative paths that exist (set)."""
+        there = {join(above, name) for above in {parent(path) for path in paths} for name in self.place.names(above)}
+        return there.intersection(paths)
 
     # --- what is moved ------------------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ def plan(wanted):
 
     :param wanted: list of {"role", "storage", "label", "exclude"}, the most specific role first; of two that are the
         same storage the first one stays.
-    :returns: list of {"role", "file" (name without ending), "volume" | "path" | "container" + "path", "exclude", "keep"};
+    :returns: list of {"role", "file" (name without ending), "volume" | "path" | "container" and "path", "exclude",
+        "keep"};
         keep are the patterns of trees inside this one that have an archive of their own, and so are not to be touched
         when this one is restored.
     """

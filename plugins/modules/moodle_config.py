@@ -12,7 +12,7 @@ short_description: Override settings in a site's config.php
 version_added: 0.1.0
 description:
   - Puts settings into a block of config.php that wins over all that stands above it. Owner, group and mode stay.
-  - It works in a container that runs and in one that was created and never started, so a copy of a site can be kept from
+  - It works in a container that runs and in one that was never started, so a copy of a site can be kept from
     sending mail before its first cron runs.
 author:
   - MoodleClaude contributors (@moodleclaude)

@@ -57,7 +57,7 @@ def pool(filler):
 def test_the_same_seed_gives_the_same_content(filler, pool):
     assert pool == filler.text_pool("test", 2 << 20)
     assert pool != filler.text_pool("other", 2 << 20)
-    first, second = (list(filler.code_files("seed", pool, 40, 300_000)) for _ in range(2))
+    first, second = (list(filler.code_files("seed", pool, 40, 300_000)) for unused in range(2))
     assert first == second
     assert list(filler.noise_files("seed", 100_000)) == list(filler.noise_files("seed", 100_000))
 
