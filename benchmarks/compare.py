@@ -57,8 +57,8 @@ class Benchmark:
             for step, way, transport in self.plan(number):
                 self.step(step, way, transport, number)
         site["sql_bytes"] = self.sql_bytes()
-        return {"scale": self.options.scale, "repeat": self.options.repeat, "site": site, "machine": report.machine(),
-                "caches_dropped": self.caches_dropped, "runs": self.runs}
+        return {"scale": self.options.scale, "repeat": self.options.repeat, "memory": self.options.memory,
+                "site": site, "machine": report.machine(), "caches_dropped": self.caches_dropped, "runs": self.runs}
 
     def plan(self, number: int) -> Iterator[tuple[str, str, str]]:
         """What is measured in a round, as (step, way, transport); the ways take turns at being the first."""
@@ -157,6 +157,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"write the results into {DOCUMENT.relative_to(ROOT)}")
     options = parser.parse_args()
     options.steps = options.steps.split(",")
+    if options.memory and options.write:
+        parser.error("--write wants the comparison, not --memory")
     if not set(options.steps) <= set(report.STEPS) or "backup" not in options.steps:
         parser.error(f"--steps takes of: {', '.join(report.STEPS)}; and never without 'backup'")
     if options.scale <= 0 or options.repeat < 1:

@@ -136,6 +136,8 @@ def text(results: dict) -> str:
     runs = results["runs"]
     parts = [f"Site: {site_line(results['site'])}.", f"Machine: {machine_line(results['machine'])}.",
              conditions(results), step_tables(runs)]
+    if results["memory"]:
+        return "\n\n".join([parts[0], memory_table(runs)])
     ours = [step for step in STEPS if any(run["step"] == step and run["way"] == "ours" for run in runs)]
     parts += [task_table(runs, step) for step in ours]
     if ours:

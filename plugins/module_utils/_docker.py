@@ -16,7 +16,7 @@ import os
 import threading
 
 from . import _lock
-from ._docker_exec import IMPORT_ERROR, ExecStream, translated  # noqa: F401
+from ._docker_exec import ExecStream, translated
 from ._errors import CommandError, EngineError, NotFoundError
 
 with contextlib.suppress(ImportError):

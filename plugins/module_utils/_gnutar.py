@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from ._paths import ancestors, is_within, parent, remaining_pattern
 
+# Names are compared bytewise, and nobody's settings add options.
+ENVIRONMENT = {"LC_ALL": "C", "TAR_OPTIONS": ""}
 CREATE = [
     b"--create", b"--file=-", b"--format=posix", b"--numeric-owner", b"--xattrs", b"--xattrs-include=*", b"--acls",
     b"--sparse", b"--sort=name", b"--pax-option=delete=atime,delete=ctime,exthdr.name=./PaxHeaders/%f",
@@ -141,5 +143,3 @@ def literal(text):
 
 def _escaped(text, special):
     return b"".join(b"\\" + bytes([byte]) if byte in special else bytes([byte]) for byte in text)
-
-

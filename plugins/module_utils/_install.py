@@ -271,17 +271,18 @@ def _claim_data(engine, params):
 def _run_installer(engine, params, script):
     if not params["admin_password"]:
         raise UsageError("A new site needs a password for its administrator", "Set 'admin_password'.")
-    # An image may set the limits for its web server alone.
-    argv = ["php", "-d", "max_input_vars=5000", "-d", "memory_limit=-1", "-r", _RUN_SCRIPT]
+    # An image may set the limits for its web server alone. Passwords are among the arguments in a stack trace.
+    settings = ("max_input_vars=5000", "memory_limit=-1", "zend.exception_ignore_args=1")
+    argv = ["php"] + [part for setting in settings for part in ("-d", setting)] + ["-r", _RUN_SCRIPT]
     question = {"script": script, "arguments": arguments(params)}
     rc, out, err = engine.run(
         params["container"], argv, user=params["data_owner"], stdin=json.dumps(question).encode(), check=False
     )
     if rc != 0:
-        said = err or out.decode("utf-8", "replace").strip()
+        said = "\n".join(part for part in (out.decode("utf-8", "replace").strip()[-500:], err[-1000:]) if part)
         raise CommandError(
             "Moodle's installation in container '%s' failed (exit code %d): %s"
-            % (params["container"], rc, said[-1500:] or "no message"), rc=rc,
+            % (params["container"], rc, said or "no message"), rc=rc,
         )
 
 

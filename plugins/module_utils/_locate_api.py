@@ -65,17 +65,14 @@ class ApiTree:
         return found is not None and bool(found["mode"] & _LINK)
 
 
-@contextlib.contextmanager
 def api_tree(engine, params, write=False, single=False):
-    """Give the ApiTree that the options volume, container and path mean.
+    """Return a context manager that gives the ApiTree that the options volume, container and path mean.
 
     :param write: bool, whether it is going to be changed; then a helper container does the work wherever one can.
     :param single: bool, whether a single file is meant where nothing is yet.
     """
     if params["container"]:
-        with _in_container(engine, params, write, single) as tree:
-            yield tree
-        return
+        return _in_container(engine, params, write, single)
     if params["volume"]:
         require_volume(engine, params["volume"])
         mount = {"Type": "volume", "Source": params["volume"], "VolumeOptions": {"NoCopy": True}}
@@ -89,8 +86,7 @@ def api_tree(engine, params, write=False, single=False):
         folder, inside = posixpath.split(posixpath.normpath(params["path"]))
         mount = {"Type": "bind", "Source": folder}
         image = params["image"]
-    with _helper(engine, image, mount, inside, write, single) as tree:
-        yield tree
+    return _helper(engine, image, mount, inside, write, single)
 
 
 @contextlib.contextmanager

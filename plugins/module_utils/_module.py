@@ -50,10 +50,10 @@ def build_module(argument_spec, docker=True, **kwargs):
     os.environ["LC_ALL"] = "C"
     _lock.hold_from_environment()
     if docker:
-        from . import _docker
+        from ._docker_exec import IMPORT_ERROR
 
-        if _docker.IMPORT_ERROR:
-            module.fail_json(msg=missing_required_lib("docker"), exception=_docker.IMPORT_ERROR)
+        if IMPORT_ERROR:
+            module.fail_json(msg=missing_required_lib("docker"), exception=IMPORT_ERROR)
     return module
 
 

@@ -104,14 +104,18 @@ echo "\n@@MOODLE@@", json_encode($out, JSON_UNESCAPED_SLASHES | JSON_PARTIAL_OUT
 _PASSWORD = r"""define('CLI_SCRIPT', true); define('ABORT_AFTER_CONFIG', true); require($argv[1]); echo $CFG->dbpass;"""
 
 
+# Errors do not mix with the answer, and a stack trace shows no arguments, among which are passwords.
+_SETTINGS = ("-d", "display_errors=stderr", "-d", "zend.exception_ignore_args=1")
+
+
 def probe_command(config):
     """Return the command (list of str) that prints a site's settings. config: str, path of config.php."""
-    return ["php", "-d", "display_errors=stderr", "-r", _PROBE, "--", config]
+    return ["php", *_SETTINGS, "-r", _PROBE, "--", config]
 
 
 def password_command(config):
     """Return the command (list of str) that prints the database password of a site, and nothing else."""
-    return ["php", "-d", "display_errors=stderr", "-r", _PASSWORD, "--", config]
+    return ["php", *_SETTINGS, "-r", _PASSWORD, "--", config]
 
 
 def parse_probe(output, where):

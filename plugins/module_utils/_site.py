@@ -147,7 +147,8 @@ def ask(engine, container, script, question, what, user="0"):
     :param script: str. :param question: JSON-serialisable, for its standard input. :param what: str, for messages.
     :raises: CommandError.
     """
-    argv = ["php", "-d", "display_errors=stderr", "-d", "memory_limit=-1", "-r", script]
+    settings = ("display_errors=stderr", "memory_limit=-1", "zend.exception_ignore_args=1")
+    argv = ["php"] + [part for setting in settings for part in ("-d", setting)] + ["-r", script]
     rc, out, err = engine.run(
         container, argv, stdin=json.dumps(question).encode(), user=user, check=False,
     )

@@ -337,4 +337,3 @@ def _from_json(data):
         return [raw(item) for item in value] if isinstance(value, list) else value
 
     return {key: raw(value) for key, value in json.loads(data.decode("ascii")).items()}
-

@@ -158,7 +158,8 @@ def _direct_source(tree, paths, excludes, cleanup):
             _require(path, folders[parent(path)], excludes)
         places = {path: _beneath.through(fd) for path, fd in folders.items()}
         argv, fds = _gnutar.create_parts(places, paths, excludes), list(folders.values())
-    return ProcessSource([b"tar", *argv], what="tar", accepted=(0, 1), pass_fds=fds)
+    return ProcessSource([b"tar", *argv], what="tar", accepted=(0, 1), env=dict(os.environ, **_gnutar.ENVIRONMENT),
+                         pass_fds=fds)
 
 
 def _open_folder(root, path):
@@ -211,7 +212,7 @@ class _ExecSource:
 
     def __init__(self, tree, argv):
         self._stream = tree.engine.exec_stream(
-            tree.container, _locate_api.command(argv), environment={"LC_ALL": "C"}, user="0",
+            tree.container, _locate_api.command(argv), environment=_gnutar.ENVIRONMENT, user="0",
         )
         self.messages = ""
 
@@ -265,4 +266,3 @@ class _EndpointSource:
     def abort(self):
         self._renamed.close()
         self._chunks.close()
-

@@ -109,7 +109,7 @@ class _Bringing:
                 work.switch(tree.mounts)
                 work.commit()
         except BaseException as error:
-            self._undo(tree, work, error)
+            self._undo(tree, work, error, made)
             raise
         return result
 
@@ -119,13 +119,13 @@ class _Bringing:
         tree.shell().run('mkdir -p -- "$1"', [tree.at(b"")])
         return not tree.exists and tree.name is None
 
-    def _undo(self, tree, work, error):
+    def _undo(self, tree, work, error, made):
         """Leave what was there. If that fails too, the error says what is to be done."""
         if work.present() & {"old", "live"} and self.params["phase"] == "prepare":
             return  # refused: it belongs to a switch that was made before
         try:
             outcome = work.rollback()
-            if outcome["made"]:
+            if outcome["made"] or made:
                 _remove_made(tree)
         except (BackupError, OSError) as second:
             if isinstance(error, BackupError):

@@ -86,7 +86,7 @@ def unpack_direct(selection, root, folder, name):
     try:
         place = _beneath.through(target)
         tar = Process([b"tar", *_arguments(selection, place, name)], stdin=subprocess.PIPE, what="tar",
-                      pass_fds=(target,))
+                      env=dict(os.environ, **_gnutar.ENVIRONMENT), pass_fds=(target,))
         try:
             with selection.content() as chunks:
                 counter = _feed(chunks, tar.stdin)
@@ -147,8 +147,8 @@ def unpack_api(selection, tree, folder, name):
 
 
 def _extract_there(tree, argv, chunks):
-    stream = tree.engine.exec_stream(tree.container, _locate_api.command(argv), environment={"LC_ALL": "C"}, user="0",
-                                     stdin=True)
+    stream = tree.engine.exec_stream(tree.container, _locate_api.command(argv), environment=_gnutar.ENVIRONMENT,
+                                     user="0", stdin=True)
     errors = []
 
     def feed():

@@ -96,7 +96,7 @@ def test_killed_anywhere(site, settings):
         play.wait_for(condition, what)
         play.kill()
 
-    when("its beginning", lambda: (site.backups / "backups").is_dir())
+    when("its beginning", (site.backups / "backups").is_dir)
     nothing_is_wrong(site, [])
     in_the_dump()
     nothing_is_wrong(site, [])
@@ -119,7 +119,7 @@ def test_killed_anywhere(site, settings):
 def fails(settings, *expected, **changed):
     """Run a backup that has to fail, and assert that its message has all these texts."""
     code, output = run("backup", dict(settings, **changed))
-    message = output.split("No backup was made on localhost: ")[-1]
+    message = output.rsplit("No backup was made on localhost: ", maxsplit=1)[-1]
     assert code != 0
     for text in expected:
         assert text in message
@@ -169,7 +169,7 @@ def test_database_stopped_in_mid_dump(site, settings):
         site.engine.containers.get(site.db).kill()
         assert play.wait() != 0
         assert 'No backup was made on localhost: "Dump the database" failed.' in play.output
-        assert site.db in play.output.split("No backup was made")[-1]
+        assert site.db in play.output.rsplit("No backup was made", maxsplit=1)[-1]
     finally:
         site.engine.containers.get(site.db).start()
         site.wait()
@@ -261,7 +261,7 @@ def test_container_vanishes(site, settings):
     play.wait_for(partial(site, ".moodledata.tar.zst*"), "the data")
     site.engine.containers.get(site.web).remove(force=True)
     assert play.wait() != 0
-    assert "No backup was made on localhost" in play.output and site.web in play.output.split("No backup was made")[-1]
+    assert "No backup was made on localhost" in play.output and site.web in play.output.rsplit("No backup was made", maxsplit=1)[-1]
     assert complete(site) == ["first"]
     assert traces(site) == []
 

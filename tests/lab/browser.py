@@ -113,14 +113,14 @@ class _ConnectTo(urllib.request.HTTPHandler):
         super().__init__()
         self._place = place
 
-    def http_open(self, request):
+    def http_open(self, req):
         place = self._place
 
         class Connection(http.client.HTTPConnection):
             def connect(self):
                 self.sock = socket.create_connection(place, self.timeout)
 
-        return self.do_open(Connection, request)
+        return self.do_open(Connection, req)
 
 
 def prove(browser: Browser, user: str, password: str, rows: list[dict]) -> dict:

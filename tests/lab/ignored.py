@@ -17,6 +17,7 @@ SETTINGS = {
     "templaterev": "purge_caches.php counts it up",
     "themerev": "purge_caches.php counts it up",
     "localcachedirpurged": "purge_caches.php writes the time",
+    "scheduledtaskreset": "purge_caches.php writes the time",
 }
 
 # Columns: (table, column).

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import socket
@@ -22,7 +21,7 @@ import docker.errors
 import docker.types
 import yaml
 
-from . import web
+from .browser import Browser, prove, stored_files
 from .leaks import in_backup
 from .postgres import Postgres
 from .state import capture
@@ -221,7 +220,8 @@ class Site:
         self.php("local/moodleclaude/cli/fill.php", *options, user="0", stdin=ADMIN_PASSWORD)
         self.sh("mkdir -p %s/local/own/lang && printf '%%s' '<?php $plugin->version = 2025010100; $plugin->component = \"local_own\";'"
                 " > %s/local/own/version.php && touch -d '2024-02-03 04:05:06' %s/local/own/version.php" % ((self.code_path,) * 3))
-        Postgres(self.engine, self.db).sql(_ODD_ROWS % {"prefix": self.prefix}, self.dbname)
+        Postgres(self.engine, self.db).sql(
+            _ODD_ROWS % {"prefix": self.prefix, "user": _quoted(self.dbuser, '"')}, self.dbname)
         if self.odd_names:
             data = self.engine.containers.get(self.web).attrs["State"]["Pid"]
             os.setxattr("/proc/%d/root%s/odd/attributes" % (data, self.data_path), "user.comment", b"kept \0 bytes")
@@ -270,9 +270,9 @@ class Site:
 
     def visit(self) -> str:
         """Log in through the web and fetch a stored file; raise if anything is not as it should be."""
-        row = self.sql("SELECT json_build_array(contextid, component, filearea, itemid, filepath, filename, contenthash) FROM %sfiles"
-                       " WHERE filesize > 0 AND referencefileid IS NULL ORDER BY id LIMIT 1" % self.prefix)
-        return web.visit(self.address(), "admin", ADMIN_PASSWORD, json.loads(row))
+        rows = stored_files(self.web, "%s/config.php" % self.code_path, 2)
+        seen = prove(Browser(self.address()), "admin", ADMIN_PASSWORD, rows)
+        return "logged in, saw \"%(title)s\", downloaded %(files)d files with the right SHA-1" % seen
 
     def secrets(self) -> dict[str, str]:
         """Return what must not show anywhere but where it belongs."""
@@ -296,7 +296,10 @@ class Site:
     # --- removing it -------------------------------------------------------------------------------------------------
 
     def empty(self) -> None:
-        """Remove everything that the engine has of the site, and what is in its bind mounts; backups stay."""
+        """Remove everything that the engine has of the site, and what is in its bind mounts.
+
+        Backups stay, and so do images, unless they are the site's own.
+        """
         for item in self.engine.containers.list(all=True, ignore_removed=True):
             if item.name.startswith("%s-" % self.name):
                 item.remove(force=True, v=True)
@@ -306,17 +309,22 @@ class Site:
         for item in self.engine.networks.list():
             if item.name.startswith("%s-" % self.name):
                 item.remove()
-        for item in self.engine.images.list():
-            for tag in item.tags:
-                if tag.startswith("%s/" % self.name):
-                    self.engine.images.remove(tag)
+        if self.own_images:
+            self._remove_images()
         for part in _PARTS:
             with contextlib.suppress(FileNotFoundError):
                 _remove_content(self.folder / part)
 
+    def _remove_images(self) -> None:
+        for item in self.engine.images.list():
+            for tag in item.tags:
+                if tag.startswith("%s/" % self.name):
+                    self.engine.images.remove(tag)
+
     def destroy(self) -> None:
         """Remove everything of the site and its backups."""
         self.empty()
+        self._remove_images()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -357,12 +365,13 @@ RUN mkdir -p /bitnami /opt/bitnami && mv /var/www/html /bitnami/moodle && ln -s 
 WORKDIR /
 """
 _ODD_ROWS = """
+CREATE ROLE "odd reader" LOGIN PASSWORD 'reader''s password' CONNECTION LIMIT 3;
+SET ROLE %(user)s;
 CREATE SCHEMA "odd 'schema'";
 CREATE TABLE "odd 'schema'"."odd ""table"" %%" (id serial PRIMARY KEY, "a column" text, n numeric, b bytea, f float8, t timestamptz[]);
 INSERT INTO "odd 'schema'"."odd ""table"" %%" ("a column", n, b, f, t) VALUES (E'\\\\N', 'NaN', '\\x00ff', '-0', '{}'),
   (E'tab\\t\\r\\n\\\\.', 1e100, NULL, 'Infinity', '{"2024-02-29 12:00:00.123456+00", NULL}'), ('', NULL, '', 0.1, NULL);
 CREATE VIEW "odd 'schema'"."a view" AS SELECT count(*) FROM %(prefix)suser;
-CREATE ROLE "odd reader" LOGIN PASSWORD 'reader''s password' CONNECTION LIMIT 3;
 GRANT USAGE ON SCHEMA "odd 'schema'" TO "odd reader"; GRANT SELECT ON "odd 'schema'"."a view" TO "odd reader";
 UPDATE %(prefix)stask_scheduled SET lastruntime = 1700000000;
 """

@@ -164,3 +164,25 @@ def test_task_table_accounts_for_the_whole_time(report):
 def test_memory_table_has_the_highest_of_all_runs(report):
     assert report.peaks(runs()) == {"m": {"own": 40_000_000, "all": 60_000_000}}
     assert "| m      |              40 |                    60 |" in report.memory_table(runs())
+
+
+def test_the_document_gets_the_results_between_its_marks(report, tmp_path, monkeypatch):
+    import compare
+
+    document = tmp_path / "benchmark.md"
+    document.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
+    monkeypatch.setattr(compare, "DOCUMENT", document)
+    names = ("code_bytes", "code_files", "data_bytes", "data_files", "database_bytes", "sql_bytes", "web_image_bytes",
+             "db_image_bytes")
+    machine = {"cores": 2, "memory_bytes": 2**34, "system": "Linux", "engine": "20.10", "storage_driver": "overlay2"}
+    results = {"memory": False, "repeat": 3, "caches_dropped": True, "machine": machine, "runs": runs(),
+               "site": dict.fromkeys(names, 7_000_000)}
+    for _again in range(2):
+        compare.write_document(results)
+    text = document.read_text()
+    assert text.startswith("before\n<!-- results -->\n\nSite: code 7 MB in 7000000 files")
+    assert text.endswith("|\n\n<!-- end of results -->\nafter\n")
+    assert "old" not in text
+    assert text.count("| wall time, s ") == 1
+    assert "2 cores, 16 GiB of memory, Linux, Docker Engine 20.10, storage driver overlay2" in text
+    assert document.with_suffix(".json").is_file()

@@ -31,10 +31,11 @@ def parsed(*definitions):
 def test_what_matters_is_in_it():
     text = "p$w \"x\" 'y' \\ : # é\n2"
     host = {
-        "Binds": ["data:/data:ro"], "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
-                                                       "53/udp": [{"HostIp": "", "HostPort": "5353"}],
-                                                       "1/tcp": [{"HostIp": "::1", "HostPort": "1"}],
-                                                       "2/tcp": [{"HostIp": "", "HostPort": ""}]},
+        "Binds": ["data:/data:ro"],
+        "PortBindings": {
+            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "53/udp": [{"HostIp": "", "HostPort": "5353"}],
+            "1/tcp": [{"HostIp": "::1", "HostPort": "1"}], "2/tcp": [{"HostIp": "", "HostPort": ""}],
+        },
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}, "Memory": 1024,
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}, "Tmpfs": {"/tmp": "size=1m", "/run": ""},
     }

@@ -265,7 +265,7 @@ _VALUES = st.lists(st.binary(max_size=12).map(
 @given(lines=_VALUES, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=30), plain=st.booleans())
 def test_any_rows_in_any_pieces_come_out_as_they_went_in(lines, cuts, plain):
     if plain:
-        start, end = PLAIN.split(b"1\tAda")[0], b"\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n"
+        start, end = PLAIN.split(b"1\tAda", maxsplit=1)[0], b"\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n"
         data = start + b"".join(line + b"\n" for line in lines) + end
     else:
         entries = [entry(16, 4, b"TABLE DATA", b"user", True, copy=b'COPY public."user" (id, name) FROM stdin;\n')]
