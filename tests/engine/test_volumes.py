@@ -390,10 +390,9 @@ def test_patterns_and_paths(ok, fails, volume, debian, tiny, tmp_path, way):
     everything = archived()
     assert "cache/a/b" in everything and "keep/cache/x" in everything
     assert everything - archived(exclude=["cache"]) == {"cache", "cache/a", "cache/a/b"}
-    assert everything - archived(exclude=["cache/*"]) == {"cache/a", "cache/a/b"}
-    assert everything - archived(exclude=["*/cache"]) == {"keep/cache", "keep/cache/x"}
-    assert everything - archived(exclude=["star\\*x"]) == {"star*x"}
-    assert everything - archived(exclude=["star?x", "[lm]o[!x]"]) == {"star*x", "mod", "mod/z"}
+    assert everything - archived(exclude=["cache/*", "*/cache"]) == {
+        "cache/a", "cache/a/b", "keep/cache", "keep/cache/x"}
+    assert everything - archived(exclude=["star\\*x", "[lm]o[!x]"]) == {"star*x", "mod", "mod/z"}
     assert archived(paths=["local/claude", "mod"]) == {
         "local", "local/claude", "local/claude/version.php", "mod", "mod/z"}
     assert archived(paths=["local/claude", "local"], exclude=["local/*/version.php"]) == {

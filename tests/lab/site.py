@@ -67,6 +67,7 @@ class Site:
         self.backups = self.folder / "backups"
         self.web, self.db, self.network = ("%s-%s" % (self.name, part) for part in ("web", "db", "net"))
         self.salt = "salt of %s & 'more'" % self.name
+        self.token = "token of %s" % self.name
         self.code_path = "/opt/bitnami/moodle" if self.code == "links" else "/var/www/html"
         self.data_path = "/srv/moodledata" if self.code == "links" else "/var/www/moodledata"
 
@@ -218,6 +219,7 @@ class Site:
         """Fill the site; afterwards no session and no cache is there that a state would show."""
         options = ["--%s=%s" % item for item in self.fill.items()] + (["--odd-names"] if self.odd_names else [])
         self.php("local/moodleclaude/cli/fill.php", *options, user="0", stdin=ADMIN_PASSWORD)
+        self.php("local/moodleclaude/cli/token.php", "--set", stdin=self.token)
         self.sh("mkdir -p %s/local/own/lang && printf '%%s' '<?php $plugin->version = 2025010100; $plugin->component = \"local_own\";'"
                 " > %s/local/own/version.php && touch -d '2024-02-03 04:05:06' %s/local/own/version.php" % ((self.code_path,) * 3))
         Postgres(self.engine, self.db).sql(
@@ -276,11 +278,8 @@ class Site:
 
     def secrets(self) -> dict[str, str]:
         """Return what must not show anywhere but where it belongs."""
-        found = {"database password": self.dbpass, "salt": self.salt, "administrator's password": ADMIN_PASSWORD,
-                 "reader's password": "reader's password"}
-        if self.web in {item.name for item in self.engine.containers.list(ignore_removed=True)}:
-            found["token"] = self.php("local/moodleclaude/cli/token.php").strip()
-        return found
+        return {"database password": self.dbpass, "salt": self.salt, "administrator's password": ADMIN_PASSWORD,
+                "reader's password": "reader's password", "token": self.token}
 
     def leaks(self) -> str:
         """Look for secrets and open modes below the backup root; raise if there is anything."""
