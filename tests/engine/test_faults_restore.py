@@ -183,8 +183,12 @@ def kill_at(settings, module, count):
 
 
 @pytest.mark.usefixtures("changed")
-def test_killed_and_done_again(site, settings, original):
-    kill_at(settings, "volume_restore", 3)
+@pytest.mark.parametrize(("empty", "module", "count"), [(False, "volume_restore", 3), (True, "container_import", 3)],
+                         ids=["over the site", "onto nothing"])
+def test_killed_and_done_again(site, settings, original, empty, module, count):
+    if empty:
+        site.empty()
+    kill_at(settings, module, count)
     code, output = run("restore", dict(settings, moodle_backup_name="good"))
     assert code == 0, output
     assert differences(original, site.state()) == []
