@@ -52,13 +52,13 @@ def test_every_exit_code_counts(argv, compress, code):
 @pytest.mark.parametrize("compress", ["", "cat"])
 def test_the_server_is_told_when_the_caller_goes_away(tmp_path, compress):
     psql = tmp_path / "psql"
-    psql.write_text('#!%s\nimport os, signal\nos.kill(int(open("%s/pid").read()), signal.SIGINT)\n'
+    psql.write_text('#!%s\nimport os, signal\nos.kill(int(open("%s/pid").read()), signal.SIGTERM)\n'
                     % (sys.executable, tmp_path))
     psql.chmod(0o755)
     process = supervise(["sh", "-c", "echo $$ >%s/pid; exec sleep 60" % tmp_path], compress, tmp_path)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         time.sleep(0.01)
     process.stdin.close()
-    assert process.wait(10) == 130
+    assert process.wait(10) == 143
     process.stdout.close()
     process.stderr.close()
