@@ -192,7 +192,7 @@ def too_large(results: dict) -> list[str]:
 def execute(options: argparse.Namespace) -> int:
     check_machine(options)
     meter.adopt_orphans()
-    with open(f"{tempfile.gettempdir()}/{stack.PREFIX}.lock", "w") as lock:
+    with open(f"/run/{stack.PREFIX}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
