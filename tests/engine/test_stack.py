@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from lab.site import ADMIN_PASSWORD, Site  # noqa: E402
+from lab.site import Site  # noqa: E402
 
 PASSWORD = "Datab4se \"&' $PATH \\ %d"
 
@@ -117,9 +117,9 @@ def test_findings_can_be_overridden(sites, run_module, tmp_path):
     })["stack"]
     assert stack["name"] == "renamed" and len(stack["containers"]) == 2
     assert stack["plugin_paths"][-1] == "mod/page" and "cache/*" in stack["trees"][1]["exclude"]
-    assert stack["configuration"] == [
-        {"path": str(tmp_path), "role": "configuration", "storage": "bind", "file": "configuration"}
-    ]
+    beside, given = stack["configuration"]
+    assert beside["path"] == stack["compose"]["working_dir"] and ".env" in beside["paths"]
+    assert given == {"path": str(tmp_path), "role": "configuration", "storage": "bind", "file": "configuration-2"}
 
 
 def test_a_container_without_a_moodle_says_so(sites, run_module):
@@ -194,7 +194,7 @@ def test_finishing_ends_tasks_and_sessions(sites, found, run_module):
     assert site.sql("SELECT count(*) FROM mdl_task_scheduled WHERE timestarted IS NOT NULL") == "0"
     assert site.sql("SELECT count(*) FROM mdl_sessions") == "0"
     assert site.sh("find %s -user root -newer /proc/1 | head -n 1" % site.data_path) == ""
-    assert ADMIN_PASSWORD not in str(result)
+    assert site.admin_password not in str(result)
 
 
 def test_settings_are_overridden_and_taken_back(sites, found, run_module, engine):
