@@ -21,12 +21,12 @@ import docker.errors
 import docker.types
 import yaml
 
+from . import texts
 from .browser import Browser, prove, stored_files
 from .leaks import in_backup
 from .postgres import Postgres
 from .state import capture
 
-ADMIN_PASSWORD = "Adm1n & 'co' $PATH"
 ROOT = Path(__file__).resolve().parents[2]
 _TINY = "moodleclaude-test/tiny"
 _PARTS = ("code", "moodledata", "settings", "project")  # folders on the host that belong to a site
@@ -66,6 +66,9 @@ class Site:
         self.folder = Path("/var/tmp") / self.name
         self.backups = self.folder / "backups"
         self.web, self.db, self.network = ("%s-%s" % (self.name, part) for part in ("web", "db", "net"))
+        # All secrets are this site's alone, so that another site on the host cannot be mistaken for a leak.
+        self.admin_password = "Adm1n & 'co' $PATH of %s" % self.name
+        self.reader_password = "reader's password of %s" % self.name
         self.salt = "salt of %s & 'more'" % self.name
         self.token = "token of %s" % self.name
         self.code_path = "/opt/bitnami/moodle" if self.code == "links" else "/var/www/html"
@@ -88,10 +91,10 @@ class Site:
         self.wait()
         if self.superuser:
             server = Postgres(self.engine, self.db)
-            server.sql("CREATE ROLE %s LOGIN PASSWORD %s" % (_quoted(self.dbuser, '"'), _quoted(self.dbpass, "'")))
-            server.sql("CREATE DATABASE %s OWNER %s" % (_quoted(self.dbname, '"'), _quoted(self.dbuser, '"')))
+            server.sql("CREATE ROLE %s LOGIN PASSWORD %s" % (texts.quoted(self.dbuser, '"'), texts.quoted(self.dbpass, "'")))
+            server.sql("CREATE DATABASE %s OWNER %s" % (texts.quoted(self.dbname, '"'), texts.quoted(self.dbuser, '"')))
         self._settings()
-        self.php("admin/cli/install_database.php", "--agree-license", "--adminpass=%s" % ADMIN_PASSWORD,
+        self.php("admin/cli/install_database.php", "--agree-license", "--adminpass=%s" % self.admin_password,
                  "--adminemail=admin@example.com", "--fullname=Site & \"%s\"" % self.name, "--shortname=lab")
         self._content()
         self.visit()
@@ -109,7 +112,7 @@ class Site:
     def _images(self) -> dict[str, str]:
         names = {"moodle": "moodleclaude-test/moodle", "postgresql": "moodleclaude-test/postgresql:%s" % self.postgresql}
         if self.code == "links":
-            return dict(names, moodle=self._build("moodle", names["moodle"], _LINKS % {"name": self.name}))
+            return dict(names, moodle=self._build("moodle", names["moodle"], texts.LINKS % {"name": self.name}))
         if self.own_images:
             return {kind: self._build(kind, parent, "COPY marker /etc/mcb-marker\n") for kind, parent in names.items()}
         return names
@@ -195,16 +198,13 @@ class Site:
         url = self.engine.containers.get(self.web).attrs["Config"]["Env"]
         wwwroot = next(entry.partition("=")[2] for entry in url if entry.startswith("MOODLE_URL="))
         values = {"dbtype": "pgsql", "dblibrary": "native", "dbhost": "db", "prefix": self.prefix, "wwwroot": wwwroot,
-                  "dataroot": self.data_path, "admin": "admin"}
-        if self.config == "plain":
-            values.update(dbname=self.dbname, dbuser=self.dbuser, dbpass=self.dbpass)
-        lines = ["<?php", "unset($CFG); global $CFG; $CFG = new stdClass();"]
-        lines += ["$CFG->%s = %s;" % (key, _php(value)) for key, value in values.items()]
+                  "dataroot": self.data_path, "admin": "admin", "passwordsaltmain": self.salt}
+        names = {}
         if self.config == "getenv":
-            lines += ["$CFG->db%s = getenv('DB_%s');" % pair for pair in (("name", "NAME"), ("user", "USER"), ("pass", "PASSWORD"))]
-        lines += ["$CFG->passwordsaltmain = %s;" % _php(self.salt)]
-        lines += ["$CFG->directorypermissions = 02777;", "require_once('%s/lib/setup.php');" % self.code_path, ""]
-        text = "\n".join(lines)
+            names = {"dbname": "DB_NAME", "dbuser": "DB_USER", "dbpass": "DB_PASSWORD"}
+        else:
+            values.update(dbname=self.dbname, dbuser=self.dbuser, dbpass=self.dbpass)
+        text = texts.config_php(values, names, self.code_path)
         if self.code == "bind":
             path = self.folder / "settings" / "config.php"
             path.write_text(text)
@@ -218,12 +218,11 @@ class Site:
     def _content(self) -> None:
         """Fill the site; afterwards no session and no cache is there that a state would show."""
         options = ["--%s=%s" % item for item in self.fill.items()] + (["--odd-names"] if self.odd_names else [])
-        self.php("local/moodleclaude/cli/fill.php", *options, user="0", stdin=ADMIN_PASSWORD)
+        self.php("local/moodleclaude/cli/fill.php", *options, user="0", stdin=self.admin_password)
         self.php("local/moodleclaude/cli/token.php", "--set", stdin=self.token)
-        self.sh("mkdir -p %s/local/own/lang && printf '%%s' '<?php $plugin->version = 2025010100; $plugin->component = \"local_own\";'"
-                " > %s/local/own/version.php && touch -d '2024-02-03 04:05:06' %s/local/own/version.php" % ((self.code_path,) * 3))
-        Postgres(self.engine, self.db).sql(
-            _ODD_ROWS % {"prefix": self.prefix, "user": _quoted(self.dbuser, '"')}, self.dbname)
+        self.sh("cd %s\n%s" % (self.code_path, texts.OWN_PLUGIN))
+        self.sql(texts.ODD_ROWS % {"prefix": self.prefix, "user": texts.quoted(self.dbuser, '"'),
+                                   "password": texts.quoted(self.reader_password, "'")})
         if self.odd_names:
             data = self.engine.containers.get(self.web).attrs["State"]["Pid"]
             os.setxattr("/proc/%d/root%s/odd/attributes" % (data, self.data_path), "user.comment", b"kept \0 bytes")
@@ -260,11 +259,9 @@ class Site:
 
     def change(self) -> None:
         """Change the site in every way that a restore has to undo."""
-        self.sql(_CHANGED_ROWS % {"prefix": self.prefix})
-        self.sh("cd %s && echo new > 'new file' && rm -f -- -rf && find filedir -type f | head -n 3 | xargs rm -f"
-                " && echo changed >> filedir/warning.txt && mkdir new && chmod 0700 muc && rm -rf -- secret" % self.data_path)
-        self.sh("cd %s && rm local/own/version.php && mkdir local/newer && echo '<?php' > local/newer/version.php"
-                " && echo '// changed' >> version.php" % self.code_path)
+        self.sql(texts.CHANGED_ROWS % {"prefix": self.prefix})
+        self.sh("cd %s\n%s" % (self.data_path, texts.CHANGED_DATA))
+        self.sh("cd %s\n%s" % (self.code_path, texts.CHANGED_CODE))
 
     def state(self) -> dict:
         """Describe the site completely; see lab.state."""
@@ -273,13 +270,13 @@ class Site:
     def visit(self) -> str:
         """Log in through the web and fetch a stored file; raise if anything is not as it should be."""
         rows = stored_files(self.web, "%s/config.php" % self.code_path, 2)
-        seen = prove(Browser(self.address()), "admin", ADMIN_PASSWORD, rows)
+        seen = prove(Browser(self.address()), "admin", self.admin_password, rows)
         return "logged in, saw \"%(title)s\", downloaded %(files)d files with the right SHA-1" % seen
 
     def secrets(self) -> dict[str, str]:
         """Return what must not show anywhere but where it belongs."""
-        return {"database password": self.dbpass, "salt": self.salt, "administrator's password": ADMIN_PASSWORD,
-                "reader's password": "reader's password", "token": self.token}
+        return {"database password": self.dbpass, "salt": self.salt, "administrator's password": self.admin_password,
+                "reader's password": self.reader_password, "token": self.token}
 
     def leaks(self) -> str:
         """Look for secrets and open modes below the backup root; raise if there is anything."""
@@ -343,41 +340,7 @@ def _checked(command: list[str], stdin: str = "") -> str:
     return done.stdout
 
 
-def _quoted(text: str, mark: str) -> str:
-    return mark + text.replace(mark, mark * 2) + mark
-
-
-def _php(value: str) -> str:
-    return "'%s'" % value.replace("\\", "\\\\").replace("'", "\\'")
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-_LINKS = """
-RUN mkdir -p /bitnami /opt/bitnami && mv /var/www/html /bitnami/moodle && ln -s /bitnami/moodle /opt/bitnami/moodle \
- && ln -s /opt/bitnami/moodle /var/www/html && ln -s /etc/%(name)s /srv/moodledata \
- && install -d -o www-data -g www-data -m 0770 /etc/%(name)s
-WORKDIR /
-"""
-_ODD_ROWS = """
-CREATE ROLE "odd reader" LOGIN PASSWORD 'reader''s password' CONNECTION LIMIT 3;
-SET ROLE %(user)s;
-CREATE SCHEMA "odd 'schema'";
-CREATE TABLE "odd 'schema'"."odd ""table"" %%" (id serial PRIMARY KEY, "a column" text, n numeric, b bytea, f float8, t timestamptz[]);
-INSERT INTO "odd 'schema'"."odd ""table"" %%" ("a column", n, b, f, t) VALUES (E'\\\\N', 'NaN', '\\x00ff', '-0', '{}'),
-  (E'tab\\t\\r\\n\\\\.', 1e100, NULL, 'Infinity', '{"2024-02-29 12:00:00.123456+00", NULL}'), ('', NULL, '', 0.1, NULL);
-CREATE VIEW "odd 'schema'"."a view" AS SELECT count(*) FROM %(prefix)suser;
-GRANT USAGE ON SCHEMA "odd 'schema'" TO "odd reader"; GRANT SELECT ON "odd 'schema'"."a view" TO "odd reader";
-UPDATE %(prefix)stask_scheduled SET lastruntime = 1700000000;
-"""
-_CHANGED_ROWS = """
-DELETE FROM %(prefix)slogstore_standard_log WHERE id %% 2 = 0;
-UPDATE %(prefix)suser SET firstname = 'Changed' WHERE username <> 'guest';
-INSERT INTO %(prefix)sconfig (name, value) VALUES ('added', 'later');
-UPDATE %(prefix)scourse SET fullname = 'Changed title';
-DROP TABLE %(prefix)slocal_moodleclaude_note; CREATE TABLE added_later (id int);
-"""
