@@ -41,7 +41,6 @@ class Watch:
         self._known: set[bytes] = set()
         self._ended = threading.Event()
         self.seen: list[str] = []
-        self.looked = 0
 
     def __enter__(self) -> Watch:
         self._thread = threading.Thread(target=self._run)
@@ -67,7 +66,6 @@ class Watch:
         if text in self._known:
             return
         self._known.add(text)
-        self.looked += 1
         for name in found_in(text, self._secrets):
             self.seen.append("%s is in %s %s" % (name, where, text.split(b"\0")[0].decode(errors="replace")[:100]))
 
