@@ -12,6 +12,7 @@ import json
 import os
 
 from . import _compose, _definition
+from ._call import Call
 from ._errors import ExistsError, IntegrityError, NotFoundError
 from ._image_archive import fingerprint_of_inspect
 from ._images import normalized
@@ -234,3 +235,15 @@ def _difference(before, after):
             if fields:
                 texts[1] += "%s differs in: %s\n" % (name, ", ".join(fields))
     return {"before": texts[0], "after": texts[1]}
+
+
+EXPORT = Call(
+    options={
+        "containers": {"type": "list", "elements": "str", "required": True},
+        "dest": {"type": "path", "required": True},
+        "compose_dest": {"type": "path"},
+        "overwrite": {"type": "bool", "default": False},
+    },
+    rules={},
+    work=lambda engine, params, check_mode, _diff: export(engine, params, check_mode),
+)

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 
+from ._call import COMPRESSION, Call
 from ._errors import ExistsError, IntegrityError, NotFoundError, UsageError
 from ._image_archive import Reader, fingerprint_of_inspect
 from ._stream import PartialFile, plain_content, store
@@ -304,3 +305,23 @@ def _finish(engine, images, here):
             if tagged is None or tagged["Id"] != inspect["Id"]:
                 engine.tag(inspect["Id"], tag)
     return warnings
+
+
+EXPORT = Call(
+    options={
+        **COMPRESSION,
+        "images": {"type": "list", "elements": "str", "required": True},
+        "dest": {"type": "path", "required": True},
+        "overwrite": {"type": "bool", "default": False},
+    },
+    rules={},
+    work=lambda engine, params, check_mode, _diff: export(engine, params, check_mode),
+)
+RESTORE = Call(
+    options={
+        "src": {"type": "path", "required": True},
+        "images": {"type": "list", "elements": "dict"},
+    },
+    rules={},
+    work=lambda engine, params, check_mode, _diff: restore(engine, params, check_mode),
+)

@@ -57,6 +57,14 @@ def build_module(argument_spec, docker=True, **kwargs):
     return module
 
 
+def run_call(call):
+    """Be the module that does one call (_call.Call)."""
+    from ._docker import Engine
+
+    module = build_module(call.options, supports_check_mode=True, **call.rules)
+    run(module, lambda: call.work(Engine(module.params), module.params, module.check_mode, module._diff))
+
+
 def run(module, work):
     """Call work() and end the module with its result.
 

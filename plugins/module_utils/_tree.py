@@ -9,6 +9,7 @@ import contextlib
 import os
 
 from . import _beneath, _gnutar, _locate, _locate_api
+from ._call import COMPRESSION, Call
 from ._errors import CommandError, NotFoundError, StorageError, UsageError
 from ._paths import Patterns, ancestors, is_within, parent, relative, show
 from ._stream import ProcessSource, check_destination, compressor_command, store
@@ -266,3 +267,17 @@ class _EndpointSource:
     def abort(self):
         self._renamed.close()
         self._chunks.close()
+
+
+ARCHIVE = Call(
+    options={
+        **TREE_OPTIONS,
+        **COMPRESSION,
+        "dest": {"type": "path", "required": True},
+        "exclude": {"type": "list", "elements": "str", "default": []},
+        "paths": {"type": "list", "elements": "str"},
+        "overwrite": {"type": "bool", "default": False},
+    },
+    rules={"mutually_exclusive": [("volume", "container")]},
+    work=lambda engine, params, check_mode, _diff: archive(engine, params, check_mode),
+)

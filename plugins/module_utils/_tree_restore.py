@@ -9,12 +9,13 @@ import contextlib
 import os
 
 from . import _layer, _locate
+from ._call import PHASE, PHASE_RULES, Call
 from ._errors import BackupError, NotFoundError, UsageError
 from ._paths import Patterns, show
 from ._place import DirectPlace
 from ._shell_place import ShellPlace
 from ._switch import Switch, check_transaction, owner_of
-from ._tree import reached
+from ._tree import TREE_OPTIONS, reached
 from ._unpack import Selection, unpack_api, unpack_direct
 
 # The transaction of a restore in one call; always the same, so that the next call finds what a killed one left.
@@ -207,3 +208,16 @@ def _finish_in(tree, phase, transaction, check_mode):
         if work.present() & {"old", "live"} and not error.hint:
             error.hint = "Run phase=rollback with transaction=%s to get the old tree back." % transaction
         raise
+
+
+RESTORE = Call(
+    options={
+        **TREE_OPTIONS,
+        **PHASE,
+        "src": {"type": "path"},
+        "paths": {"type": "list", "elements": "str"},
+        "keep": {"type": "list", "elements": "str", "default": []},
+    },
+    rules={**PHASE_RULES, "mutually_exclusive": [("volume", "container")]},
+    work=restore,
+)

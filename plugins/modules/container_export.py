@@ -108,22 +108,12 @@ start_order:
   elements: str
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._containers import export
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+from ansible_collections.moodleclaude.backup.plugins.module_utils._containers import EXPORT
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "containers": {"type": "list", "elements": "str", "required": True},
-            "dest": {"type": "path", "required": True},
-            "compose_dest": {"type": "path"},
-            "overwrite": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: export(Engine(module.params), module.params, module.check_mode))
+    run_call(EXPORT)
 
 
 if __name__ == "__main__":

@@ -177,25 +177,12 @@ roles:
       type: bool
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._engines import postgresql
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+from ansible_collections.moodleclaude.backup.plugins.module_utils._engines.postgresql import DUMP
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    spec = dict(
-        postgresql.OPTIONS,
-        dest={"type": "path", "required": True},
-        format={"type": "str", "choices": ["custom", "plain"], "default": "custom"},
-        overwrite={"type": "bool", "default": False},
-        exclude_table_data={"type": "list", "elements": "str", "default": []},
-        roles_dest={"type": "path"},
-        compression={"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},
-        compression_level={"type": "int"},
-        processes={"type": "int", "default": 0},
-    )
-    module = build_module(spec, supports_check_mode=True, **postgresql.RULES)
-    run(module, lambda: postgresql.dump(Engine(module.params), module.params, module.check_mode))
+    run_call(DUMP)
 
 
 if __name__ == "__main__":

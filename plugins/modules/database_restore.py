@@ -166,36 +166,12 @@ roles_created:
   elements: str
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._engines import postgresql
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+from ansible_collections.moodleclaude.backup.plugins.module_utils._engines.postgresql import RESTORE
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    spec = dict(
-        postgresql.OPTIONS,
-        src={"type": "path"},
-        roles_src={"type": "path"},
-        owner={"type": "str"},
-        no_owner={"type": "bool", "default": False},
-        tables={"type": "dict"},
-        phase={"type": "str", "choices": ["all", "prepare", "switch", "commit", "rollback"], "default": "all"},
-        transaction={"type": "str"},
-        wait_seconds={"type": "int", "default": 0},
-    )
-    module = build_module(
-        spec,
-        supports_check_mode=True,
-        required_if=[
-            ("phase", "all", ["src"]),
-            ("phase", "prepare", ["src", "transaction"]),
-            ("phase", "switch", ["transaction"]),
-            ("phase", "commit", ["transaction"]),
-            ("phase", "rollback", ["transaction"]),
-        ],
-        **postgresql.RULES,
-    )
-    run(module, lambda: postgresql.restore(Engine(module.params), module.params, module.check_mode))
+    run_call(RESTORE)
 
 
 if __name__ == "__main__":

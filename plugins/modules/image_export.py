@@ -115,24 +115,12 @@ images:
       type: str
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._images import export
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+from ansible_collections.moodleclaude.backup.plugins.module_utils._images import EXPORT
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "images": {"type": "list", "elements": "str", "required": True},
-            "dest": {"type": "path", "required": True},
-            "overwrite": {"type": "bool", "default": False},
-            "compression": {"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},
-            "compression_level": {"type": "int"},
-            "processes": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: export(Engine(module.params), module.params, module.check_mode))
+    run_call(EXPORT)
 
 
 if __name__ == "__main__":

@@ -91,20 +91,12 @@ moved:
   sample: {"postgres:16": "sha256:dba0f2763b67fde6040986dd936be32790735f1f649189a2fbc69d03ebc479a1"}
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._images import restore
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
+from ansible_collections.moodleclaude.backup.plugins.module_utils._images import RESTORE
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "src": {"type": "path", "required": True},
-            "images": {"type": "list", "elements": "dict"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: restore(Engine(module.params), module.params, module.check_mode))
+    run_call(RESTORE)
 
 
 if __name__ == "__main__":

@@ -134,27 +134,12 @@ other_mounts:
   sample: [config.php]
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-from ansible_collections.moodleclaude.backup.plugins.module_utils._tree import TREE_OPTIONS, archive
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
+from ansible_collections.moodleclaude.backup.plugins.module_utils._tree import ARCHIVE
 
 
 def main():
-    module = build_module(
-        {
-            **TREE_OPTIONS,
-            "compression": {"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},
-            "compression_level": {"type": "int"},
-            "processes": {"type": "int", "default": 0},
-            "dest": {"type": "path", "required": True},
-            "exclude": {"type": "list", "elements": "str", "default": []},
-            "paths": {"type": "list", "elements": "str"},
-            "overwrite": {"type": "bool", "default": False},
-        },
-        mutually_exclusive=[("volume", "container")],
-        supports_check_mode=True,
-    )
-    run(module, lambda: archive(Engine(module.params), module.params, module.check_mode))
+    run_call(ARCHIVE)
 
 
 if __name__ == "__main__":

@@ -163,37 +163,12 @@ extra:
   elements: str
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-from ansible_collections.moodleclaude.backup.plugins.module_utils._tree import TREE_OPTIONS
-from ansible_collections.moodleclaude.backup.plugins.module_utils._tree_restore import restore
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
+from ansible_collections.moodleclaude.backup.plugins.module_utils._tree_restore import RESTORE
 
 
 def main():
-    module = build_module(
-        {
-            **TREE_OPTIONS,
-            "src": {"type": "path"},
-            "paths": {"type": "list", "elements": "str"},
-            "keep": {"type": "list", "elements": "str", "default": []},
-            "phase": {
-                "type": "str",
-                "choices": ["all", "prepare", "switch", "commit", "rollback"],
-                "default": "all",
-            },
-            "transaction": {"type": "str"},
-        },
-        mutually_exclusive=[("volume", "container")],
-        required_if=[
-            ("phase", "all", ["src"]),
-            ("phase", "prepare", ["src", "transaction"]),
-            ("phase", "switch", ["transaction"]),
-            ("phase", "commit", ["transaction"]),
-            ("phase", "rollback", ["transaction"]),
-        ],
-        supports_check_mode=True,
-    )
-    run(module, lambda: restore(Engine(module.params), module.params, module.check_mode, module._diff))
+    run_call(RESTORE)
 
 
 if __name__ == "__main__":

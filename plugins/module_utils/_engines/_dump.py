@@ -10,10 +10,11 @@ import subprocess
 import threading
 
 from .. import _stream
+from .._call import COMPRESSION, Call
 from .._errors import UsageError
 from .._pgdump import CUSTOM, DumpReader
 from . import _roles
-from ._connection import check_name, conninfo, log_in
+from ._connection import OPTIONS, RULES, check_name, conninfo, log_in
 
 _UNPACK = ["zstd", "-q", "-d", "-c"]
 
@@ -219,3 +220,18 @@ class _DumpSource:
             self._unpacker.popen.kill()
             self._thread.join()  # it must not find its pipe closed
             self._unpacker.abort()
+
+
+DUMP = Call(
+    options={
+        **OPTIONS,
+        **COMPRESSION,
+        "dest": {"type": "path", "required": True},
+        "format": {"type": "str", "choices": ["custom", "plain"], "default": "custom"},
+        "overwrite": {"type": "bool", "default": False},
+        "exclude_table_data": {"type": "list", "elements": "str", "default": []},
+        "roles_dest": {"type": "path"},
+    },
+    rules=RULES,
+    work=lambda engine, params, check_mode, _diff: dump(engine, params, check_mode),
+)

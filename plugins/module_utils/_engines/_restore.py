@@ -10,10 +10,11 @@ import re
 import threading
 
 from .. import _stream
+from .._call import PHASE, PHASE_RULES, Call
 from .._errors import BackupError, CommandError, IntegrityError, NotFoundError, StorageError, UsageError
 from .._pgdump import CUSTOM, DumpReader, major
 from . import _databases, _roles
-from ._connection import check_name, conninfo, log_in, wait_until_ready
+from ._connection import OPTIONS, RULES, check_name, conninfo, log_in, wait_until_ready
 
 _SINGLE = "single"  # the transaction of a restore that is done in one call
 _TRANSACTION = re.compile(r"[a-z0-9]{1,24}\Z")
@@ -316,3 +317,19 @@ class _Feeder(threading.Thread):
         for chunk in self._chunks:
             self._reader.feed(chunk)
             yield chunk
+
+
+RESTORE = Call(
+    options={
+        **OPTIONS,
+        **PHASE,
+        "src": {"type": "path"},
+        "roles_src": {"type": "path"},
+        "owner": {"type": "str"},
+        "no_owner": {"type": "bool", "default": False},
+        "tables": {"type": "dict"},
+        "wait_seconds": {"type": "int", "default": 0},
+    },
+    rules={**RULES, **PHASE_RULES},
+    work=lambda engine, params, check_mode, _diff: restore(engine, params, check_mode),
+)

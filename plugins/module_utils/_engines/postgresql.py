@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ._connection import OPTIONS, RULES
-from ._dump import dump
-from ._restore import restore
+from ._dump import DUMP, dump
+from ._restore import RESTORE, restore
 
-__all__ = ["OPTIONS", "RULES", "dump", "restore"]
+__all__ = ["DUMP", "OPTIONS", "RESTORE", "RULES", "dump", "restore"]

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a module does, apart from being a module: so that the same work can also be one job among several."""
+from __future__ import annotations
+
+from collections import namedtuple
+
+# options: the module's argument spec (dict), without those of the Docker connection.
+# rules: what else AnsibleModule checks (dict with mutually_exclusive, required_if, required_by ...).
+# work: function(engine, params, check_mode, diff) that returns the module's result (dict) or raises BackupError.
+Call = namedtuple("Call", "options rules work")
+
+COMPRESSION = {
+    "compression": {"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},
+    "compression_level": {"type": "int"},
+    "processes": {"type": "int", "default": 0},
+}
+PHASE = {
+    "phase": {"type": "str", "choices": ["all", "prepare", "switch", "commit", "rollback"], "default": "all"},
+    "transaction": {"type": "str"},
+}
+PHASE_RULES = {
+    "required_if": [
+        ("phase", "all", ["src"]),
+        ("phase", "prepare", ["src", "transaction"]),
+        ("phase", "switch", ["transaction"]),
+        ("phase", "commit", ["transaction"]),
+        ("phase", "rollback", ["transaction"]),
+    ],
+}
