@@ -10,7 +10,10 @@ from collections import namedtuple
 # options: the module's argument spec (dict), without those of the Docker connection.
 # rules: what else AnsibleModule checks (dict with mutually_exclusive, required_if, required_by ...).
 # work: function(engine, params, check_mode, diff) that returns the module's result (dict) or raises BackupError.
-Call = namedtuple("Call", "options rules work")
+# estimate: function(engine, params) that returns how many bytes work would write at the most or about so (int), asked
+# before anything is written; None if that is not worth asking. They are written at params["pool"] or params["dest"],
+# and by a call without dest, into the tree that params describe.
+Call = namedtuple("Call", "options rules work estimate", defaults=(None,))
 
 COMPRESSION = {
     "compression": {"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},

@@ -17,7 +17,7 @@ import threading
 
 from . import _lock
 from ._docker_exec import ExecStream, translated
-from ._errors import CommandError, EngineError, NotFoundError
+from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 with contextlib.suppress(ImportError):
     import docker
@@ -261,8 +261,14 @@ class Engine:
 
     def put_archive(self, container, path, chunks):
         """Unpack a tar stream (bytes or iterator of bytes) into a folder of a container, running or not."""
-        with translated("Writing to '%s' of container '%s'" % (path, container)):
-            self.api.put_archive(container, path, chunks)
+        try:
+            with translated("Writing to '%s' of container '%s'" % (path, container)):
+                self.api.put_archive(container, path, chunks)
+        except BaseException:
+            # The engine may still be unpacking what it got. It holds the container's lock until it has ended.
+            with contextlib.suppress(BackupError):
+                self.find_path(container, "/")
+            raise
 
     @staticmethod
     def _prefetched(iterator, what, close):

@@ -60,12 +60,15 @@ class ExecStream:
                 container, list(argv), stdin=stdin, environment=environment, user=user, workdir=workdir,
             )["Id"]
             self._socket = api.exec_start(self._id, socket=True)
+            # Kept here: when the SDK's object is closed it forgets the socket, while a thread may still be writing.
+            self._plain = getattr(self._socket, "_sock", self._socket)
             # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
-            self._plain_socket().settimeout(None)
+            self._plain.settimeout(None)
         # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
         # reader above it, so read there.
         self._reader = self._socket._response.raw._fp.fp
         self._stdin_open = stdin
+        self._aborted = False
 
     def chunks(self):
         """Yield standard output (bytes); standard error is kept aside."""
@@ -96,15 +99,18 @@ class ExecStream:
     def send(self, data):
         """Write bytes to standard input and leave it open."""
         with translated("Writing to %s" % self.what):
-            self._plain_socket().sendall(data)
+            self._plain.sendall(data)
 
     def feed(self, chunks):
         """Write all chunks to standard input and close it. A program that stops reading is no error here."""
         try:
             for chunk in chunks:
-                self._plain_socket().sendall(chunk)
+                self._plain.sendall(chunk)
         except (BrokenPipeError, ConnectionResetError):
             pass  # its exit code tells why
+        except OSError:
+            if not self._aborted:
+                raise
         finally:
             self.close_stdin()
 
@@ -112,10 +118,7 @@ class ExecStream:
         if self._stdin_open:
             self._stdin_open = False
             with contextlib.suppress(OSError):
-                self._plain_socket().shutdown(socket.SHUT_WR)
-
-    def _plain_socket(self):
-        return getattr(self._socket, "_sock", self._socket)
+                self._plain.shutdown(socket.SHUT_WR)
 
     def stderr_tail(self):
         """Return the last 4 KiB of standard error (str)."""
@@ -148,7 +151,8 @@ class ExecStream:
 
     def abort(self):
         """Close the connection. The program goes on without its output, unless it notices the end of its stdin."""
+        self._aborted = True
         with contextlib.suppress(Exception):
             self._socket._response.close()
         with contextlib.suppress(Exception):
-            self._plain_socket().close()
+            self._plain.close()

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import threading
 
+from . import _throttle
 from ._errors import CommandError, ExistsError, NotFoundError, StorageError, UsageError
 
 CHUNK = 1024 * 1024  # bytes
@@ -229,10 +230,8 @@ def store(source, dest, compression="zstd", level=None, processes=0, overwrite=F
         cleanup.callback(source.abort)
         if command is None:
             raw = 0
-            for chunk in source.chunks():
+            for chunk in _watched(source, observe):
                 raw += len(chunk)
-                if observe is not None:
-                    observe(chunk)
                 out.write(chunk)
         else:
             raw = _compress(source, command, out, observe, cleanup)
@@ -242,17 +241,24 @@ def store(source, dest, compression="zstd", level=None, processes=0, overwrite=F
     return result
 
 
+def _limited(chunks):
+    """Yield chunks of bytes as fast as the rate limit allows."""
+    for chunk in chunks:
+        _throttle.wait(len(chunk))
+        yield chunk
+
+
+def _watched(source, observe):
+    for chunk in _limited(source.chunks()):
+        if observe is not None:
+            observe(chunk)
+        yield chunk
+
+
 def _compress(source, command, out, observe, cleanup):
     packer = Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, what=os.path.basename(command[0]))
     cleanup.callback(packer.abort)
-
-    def watched():
-        for chunk in source.chunks():
-            if observe is not None:
-                observe(chunk)
-            yield chunk
-
-    feeder = _Feeder(watched(), packer.stdin)
+    feeder = _Feeder(_watched(source, observe), packer.stdin)
     feeder.start()
     try:
         for chunk in read_chunks(packer.stdout):
@@ -304,13 +310,13 @@ def plain_content(path):
     command = decompressor_command(path)
     with open(path, "rb") as handle, contextlib.ExitStack() as cleanup:
         if command is None:
-            yield read_chunks(handle)
+            yield _limited(read_chunks(handle))
             return
         process = Process(command, stdin=handle, stdout=subprocess.PIPE, what="reading %s" % path)
         cleanup.callback(process.abort)
 
         def chunks():
-            yield from read_chunks(process.stdout)
+            yield from _limited(read_chunks(process.stdout))
             process.finish()
 
         yield chunks()

@@ -53,7 +53,7 @@ def load(path: Path) -> object:
     """YAML of a file; an unknown tag such as !vault is no matter here."""
     loader = type("Loader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-    return yaml.load(path.read_text(), loader)
+    return yaml.load(path.read_text(encoding="utf-8"), loader)
 
 
 def name(root: Path, path: Path) -> str:
@@ -66,7 +66,7 @@ def name(root: Path, path: Path) -> str:
 def check_headers(root: Path) -> Iterator[str]:
     """Every plugin file carries the licence header in its first lines."""
     for path in plugin_files(root):
-        top = path.read_text().splitlines()[:8]
+        top = path.read_text(encoding="utf-8").splitlines()[:8]
         if top and not set(HEADER) <= set(top):
             yield f"{name(root, path)}: licence header is missing or differs"
 
@@ -127,7 +127,7 @@ def check_readme_playbooks(root: Path) -> Iterator[str]:
     readme = root / "README.md"
     if not readme.is_file():
         return
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     for path in sorted((root / "playbooks").glob("*.yml")):
         if not re.search(rf"\b(moodleclaude\.backup\.{path.stem}\b|{path.stem}\.yml\b)", text):
             yield f"{name(root, path)}: not in README.md"
@@ -138,7 +138,7 @@ def check_lengths(root: Path) -> Iterator[str]:
     tasks = [path for path in task_files(root) if not path.is_relative_to(root / "tests")]
     for paths, limit in ((tasks, MAX_TASK_LINES), (plugin_files(root), MAX_PLUGIN_LINES)):
         for path in paths:
-            lines = len(path.read_text().splitlines())
+            lines = len(path.read_text(encoding="utf-8").splitlines())
             if lines > limit:
                 yield f"{name(root, path)}: {lines} lines, more than {limit}"
 
