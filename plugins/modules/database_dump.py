@@ -60,6 +60,48 @@ options:
       - Path of a file for the server's roles, as C(pg_dumpall --roles-only) writes them, not compressed, mode 0600.
       - It holds the hashes of the passwords if a way to log in as a superuser is found.
     type: path
+  references:
+    description:
+      - Columns whose values are collected while the dump passes by. Each value is written once, sorted bytewise, one a
+        line. So another program can check what the dump itself refers to.
+      - It needs the program C(sort) on the managed host, and a little memory whatever the size of the table.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      table:
+        description:
+          - The table, as V(schema.table), or V(table) for the tables of that name in all schemas.
+          - It is an error if the data of such a table is not in the dump, or the table has no such column.
+        type: str
+        required: true
+      column:
+        description: The column. NULL is never collected.
+        type: str
+        required: true
+      dest:
+        description:
+          - Path of the file. Its folder must exist. The file gets mode 0600.
+          - Values are in the encoding of the database. A value that holds a line break is an error.
+        type: path
+        required: true
+      where:
+        description:
+          - Conditions, each with V(null), V(not) or both. Only rows that meet all of them count.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          column:
+            description: The column that the condition is about.
+            type: str
+            required: true
+          "null":
+            description: Whether the column must be NULL (V(true)) or must not (V(false)).
+            type: bool
+          "not":
+            description: A value that the column must not have. NULL is not that value.
+            type: str
 notes:
   - A table that another session holds locked ends the dump after O(timeout) seconds.
 seealso:
@@ -83,6 +125,21 @@ EXAMPLES = r"""
     dest: /var/backups/moodle/database.dump.zst
     roles_dest: /var/backups/moodle/roles.sql
     exclude_table_data: [mdl_sessions, public.mdl_task_log]
+
+- name: Dump it and learn which files its rows refer to
+  moodleclaude.backup.database_dump:
+    container: moodle-db
+    database: moodle
+    dest: /var/backups/moodle/database.dump.zst
+    references:
+      - table: mdl_files
+        column: contenthash
+        dest: /var/backups/moodle/needed.sha1
+        where:
+          - column: referencefileid
+            "null": true
+          - column: filesize
+            "not": "0"
 
 - name: Open such a dump without this collection
   ansible.builtin.shell: set -o pipefail; zstd -dc /var/backups/moodle/database.dump.zst | pg_restore --list
@@ -145,6 +202,10 @@ database_owner:
   description: Role that owns the database.
   returned: success
   type: str
+database_size:
+  description: What the database takes on the server's disk with its indexes, in bytes.
+  returned: success
+  type: int
 tables:
   description: For each table whose data is in the dump, as V(schema.table), the number of its rows in the dump.
   returned: success, not in check mode
@@ -158,6 +219,27 @@ row_count:
   description: Number of rows in the dump.
   returned: success, not in check mode
   type: int
+references:
+  description: The files that O(references) asked for, in the same order.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+  contains:
+    dest:
+      description: Path of the file.
+      type: str
+    table:
+      description: The table, as it was named.
+      type: str
+    count:
+      description: Number of different values, which is that of the lines.
+      type: int
+    size:
+      description: Size of the file in bytes.
+      type: int
+    sha256:
+      description: Its SHA-256, in hexadecimal.
+      type: str
 roles:
   description: The file with the roles.
   returned: when O(roles_dest) is set, not in check mode

@@ -14,9 +14,9 @@ import subprocess
 import tarfile
 
 import pytest
-from database_server import DATABASE, PASSWORD, ROWS, SUPERUSER, USER, USER_PASSWORD, Server, quoted
+from database_server import CONTENT, DATABASE, PASSWORD, ROWS, SUPERUSER, USER, USER_PASSWORD, Server, quoted
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._engines import postgresql
+from ansible_collections.moodleclaude.backup.plugins.module_utils._engines import _dump
 
 VERSIONS = (15, 17)
 
@@ -214,14 +214,94 @@ def test_the_password_can_come_from_another_container(server, engine, run_module
     assert "The password could not be read" in failed["msg"]
 
 
-def test_rows_can_be_watched_as_they_pass(server, engine, tmp_path):
-    server.create()
-    params = dict.fromkeys(postgresql.OPTIONS) | server.login(
-        dest=str(tmp_path / "d"), roles_dest=None, overwrite=False, exclude_table_data=[], format="custom",
-        compression="zstd", compression_level=None, processes=0, timeout=60, login_host="")
-    seen = []
-    postgresql.dump(engine, params, on_row=lambda *row: seen.append(row), row_tables=["public.parts_a"])
-    assert seen == [("public.parts_a", ("id", "kind"), b"1\ta"), ("public.parts_a", ("id", "kind"), b"3\ta")]
+def expected_values(server, query):
+    """Return the lines (list of bytes) that a file of references should have, by the word of the server itself."""
+    values = server.sql("SELECT DISTINCT encode(convert_to(v, 'UTF8'), 'hex') FROM (%s) x(v);" % query, DATABASE)
+    return sorted(bytes.fromhex(value) for value in values)
+
+
+@pytest.mark.parametrize("server, format, compression", [
+    (15, "custom", "zstd"), (15, "custom", "gzip"), (17, "plain", "zstd"),
+], indirect=["server"])
+def test_the_values_of_columns_are_collected(server, run_module, tmp_path, format, compression):
+    server.create(content=CONTENT + """
+        DELETE FROM plain WHERE name ~ E'\\n';
+        CREATE TABLE "other schema".parts_a (id int, kind text);
+        INSERT INTO "other schema".parts_a VALUES (NULL, NULL), (7, 'never'), (0, 'c\\d');
+        """)
+    wanted = [
+        {"table": "public.plain", "column": "name", "dest": str(tmp_path / "names")},
+        {"table": "parts_a", "column": "kind", "dest": str(tmp_path / "kinds"),
+         "where": [{"column": "id", "null": False}, {"column": "kind", "not": "never"}]},
+        {"table": "plain", "column": "id", "dest": str(tmp_path / "ids"), "where": [{"column": "id", "not": "1"}]},
+        {"table": "empty", "column": "id", "dest": str(tmp_path / "none")},
+    ]
+    done = ok(run_module("database_dump", server.login(
+        dest=str(tmp_path / "d"), format=format, compression=compression, references=wanted)))
+    expected = {
+        "names": expected_values(server, "SELECT name FROM ONLY plain WHERE name IS NOT NULL"),
+        "kinds": [b"a", b"c\\d"],
+        "ids": expected_values(server, 'SELECT id::text FROM ONLY plain WHERE id <> 1 UNION SELECT id::text'
+                                       ' FROM "other schema".plain WHERE id <> 1'),
+        "none": [],
+    }
+    assert len(expected["names"]) == 504
+    for item, result in zip(wanted, done["references"]):
+        path = tmp_path / os.path.basename(item["dest"])
+        content = path.read_bytes()
+        assert content == b"".join(value + b"\n" for value in expected[path.name])
+        assert result == {"dest": str(path), "table": item["table"], "count": len(expected[path.name]),
+                          "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["d", "ids", "kinds", "names", "none"]
+
+
+@pytest.mark.parametrize("wanted, words, more", [
+    ({"table": "nix", "column": "id"}, "no table 'nix'", {}),
+    ({"table": "public.counted", "column": "id"}, "no table 'public.counted'", {}),
+    ({"table": "plain", "column": "nix"}, "table 'plain' has no column 'nix'", {}),
+    ({"table": "plain", "column": "id", "where": [{"column": "nix", "null": True}]}, "no column 'nix'", {}),
+    ({"table": "plain", "column": "id", "where": [{"column": "id"}]}, "one of the following is required", {}),
+    ({"table": "generated", "column": "a"}, "'generated' is not in the dump", {"exclude_table_data": ["generated"]}),
+    ({"table": "parts", "column": "id"}, "'parts' is not in the dump", {}),
+    ({"table": "plain", "column": "name"}, "line break", {}),
+])
+def test_values_that_cannot_be_collected_are_an_error_and_no_file_appears(dumped, run_module, tmp_path, wanted, words,
+                                                                          more):
+    server, _dest, _roles, _result = dumped
+    folder = tmp_path / "new"
+    folder.mkdir()
+    arguments = server.login(dest=str(folder / "d"), references=[dict(wanted, dest=str(folder / "values"))], **more)
+    failed = run_module("database_dump", arguments)
+    assert failed.get("failed") and words in failed["msg"], failed
+    assert os.listdir(folder) == []
+
+
+def test_every_file_of_a_dump_needs_a_path_of_its_own(dumped, run_module, tmp_path):
+    server, _dest, roles, _result = dumped
+    wanted = {"table": "plain", "column": "id"}
+    new = str(tmp_path / "new")
+    for dests in ([new], [new + "2", new + "/../new2"]):
+        failed = run_module("database_dump", server.login(
+            dest=new, references=[dict(wanted, dest=dest) for dest in dests]))
+        assert "Two files would be written to" in failed["msg"]
+    taken = run_module("database_dump", server.login(dest=new, references=[dict(wanted, dest=str(roles))]))
+    assert "exists already" in taken["msg"]
+    assert "CREATE ROLE" in roles.read_text()
+
+
+def test_the_size_of_the_database_and_of_the_dump_are_known(server, engine, run_module, tmp_path):
+    server.create(content="CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) i;")
+    params = server.login(dest=str(tmp_path / "d"), compression="none", timeout=60, login_host="", login_port=None,
+                          password_command=None, password_container=None)
+    whole = _dump.estimate(engine, params)
+    assert abs(_dump.estimate(engine, dict(params, compression="zstd")) - whole // 2) < 500_000  # maps of free space
+    for compression in ("zstd", "none"):
+        done = ok(run_module("database_dump", server.login(
+            dest=str(tmp_path / "d"), compression=compression, overwrite=True)))
+        assert done["size"] < _dump.estimate(engine, dict(params, compression=compression)) < done["database_size"]
+    sizes = server.sql("SELECT pg_database_size(datname) FROM pg_database WHERE datname LIKE '%it''s%';")
+    assert abs(int(sizes[0]) - done["database_size"]) < 1_000_000
 
 
 def test_the_server_is_waited_for_during_its_first_start(servers, dumped, engine, run_module, prefix):

@@ -164,7 +164,9 @@ def test_a_full_disk_is_called_so(big, run_module, tmp_path):
 @pytest.mark.parametrize("format", ["custom", "plain"])
 def test_memory_stays_small_both_ways(big, measure_module, tmp_path, format):
     dest = tmp_path / "dump.zst"
-    result, peak = measure_module("database_dump", big.login(dest=str(dest), format=format))
+    wanted = {"table": "big", "column": "id", "dest": str(tmp_path / "ids")}
+    result, peak = measure_module("database_dump", big.login(dest=str(dest), format=format, references=[wanted]))
+    assert result["references"][0]["count"] == ROW_COUNT
     assert result["tables"] == {"public.big": ROW_COUNT, "public.t": 1}
     assert result["raw_size"] > 300_000_000
     assert peak < MEMORY_LIMIT
@@ -250,6 +252,24 @@ def test_rows_that_are_missing_are_a_failure(server, dump, run_module):
     result = run_module("database_restore", arguments)
     refused(result, "public.t has 999 rows instead of 1000", "public.gone has no rows instead of 7")
     assert result["mismatches"]["public.t"] == {"expected": 1000, "found": 999}
+    unharmed(server, before)
+
+
+def test_the_server_knows_statistics_of_what_was_restored(server, dump, run_module):
+    assert "msg" not in run_module("database_restore", server.admin(src=str(dump())))
+    assert server.sql("SELECT attname FROM pg_stats WHERE tablename = 't' ORDER BY 1;", DATABASE) == ["id", "word"]
+
+
+def test_statistics_that_cannot_be_collected_are_a_failure(server, dump, run_module):
+    server.sql("""
+        CREATE FUNCTION trap(number int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+            IF current_query() LIKE 'ANALYZE%' THEN RAISE 'not today'; END IF;
+            RETURN number;
+        END $$;
+        CREATE INDEX ON t (trap(id));
+        """, DATABASE)
+    before = server.text()
+    refused(run_module("database_restore", server.admin(src=str(dump()))), "not today")
     unharmed(server, before)
 
 

@@ -108,6 +108,23 @@ class Client:
             )
         return [json.loads(line) for line in done[1].decode("utf-8", "backslashreplace").splitlines()]
 
+    def copy_out(self, sql, **variables):
+        """Run one COPY … TO STDOUT. Yield what it writes (bytes); raise CommandError if it fails.
+
+        :param sql: str, see query().
+        """
+        argv = _psql_command(self.database, variables)
+        stream = self.engine.exec_stream(
+            self.container, argv, environment=dict(self.environment(), PGCLIENTENCODING="UTF8"), user=self.os_user,
+            stdin=True,
+        )
+        try:
+            stream.feed([sql.encode()])
+            yield from stream.chunks()
+            stream.finish()
+        finally:
+            stream.abort()
+
     def client_major(self, program):
         """Return the major version (int) of a client program in the container."""
         text = self.engine.run(self.container, [program, "--version"], user=self.os_user)[1]
@@ -127,13 +144,18 @@ def _environment(login, host, port, options):
     }
 
 
-def _psql(engine, container, login, host, port, database, sql, options="", variables=None):
+def _psql_command(database, variables):
+    """Return the command (list of str) that reads SQL from its standard input."""
     argv = ["psql", "--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"]
     for name, value in dict(variables or {}, ON_ERROR_STOP="1").items():
         argv += ["--set", "%s=%s" % (name, value)]
+    return argv + ["--dbname", conninfo(database)]
+
+
+def _psql(engine, container, login, host, port, database, sql, options="", variables=None):
     environment = dict(_environment(login, host, port, options), PGCLIENTENCODING="UTF8")
     return engine.run(
-        container, argv + ["--dbname", conninfo(database)], environment=environment, user=login.os_user,
+        container, _psql_command(database, variables), environment=environment, user=login.os_user,
         stdin=sql.encode(), check=False,
     )
 

@@ -11,10 +11,11 @@ import threading
 
 from .. import _stream
 from .._call import COMPRESSION, Call
-from .._errors import UsageError
+from .._errors import NotFoundError, UsageError
 from .._pgdump import CUSTOM, DumpReader
-from . import _roles
+from . import _references, _roles
 from ._connection import OPTIONS, RULES, check_name, conninfo, log_in
+from ._references import References, split_name
 
 _UNPACK = ["zstd", "-q", "-d", "-c"]
 
@@ -43,11 +44,10 @@ done
 """
 
 
-def dump(engine, params, check_mode=False, on_row=None, row_tables=()):
+def dump(engine, params, check_mode=False):
     """Write a database into a file. Return what database_dump returns.
 
     :param params: dict, the options of database_dump.
-    :param on_row: see _pgdump.DumpReader: shows the rows of row_tables as they pass into the file.
     """
     check_name(params["database"])
     _check_destinations(params, check_mode)
@@ -62,48 +62,68 @@ def dump(engine, params, check_mode=False, on_row=None, row_tables=()):
         )
     result = {"changed": True, "dest": params["dest"], "database": params["database"], "format": params["format"],
               "server_version": client.version_text, "encoding": info["encoding"], "collation": info["collation"],
-              "ctype": info["ctype"], "database_owner": info["owner"], "warnings": _unknown_exclusions(info, params)}
+              "ctype": info["ctype"], "database_owner": info["owner"], "database_size": info["size"],
+              "warnings": _checked_tables(info, params)}
     if check_mode:
         return result
-    reader = DumpReader(on_row, row_tables)
     if params["roles_dest"]:
         with _stream.PartialFile(params["roles_dest"], params["overwrite"]) as roles:
             text, passwords = _dump_roles(engine, params, client)
             roles.write(text)
-            result.update(_dump_database(client, params, reader, result["warnings"]))
+            result.update(_dump_database(client, params, result["warnings"]))
             result["roles"] = dict(roles.publish(), passwords=passwords)
     else:
-        result.update(_dump_database(client, params, reader, result["warnings"]))
+        result.update(_dump_database(client, params, result["warnings"]))
     return result
 
 
+def estimate(engine, params):
+    """Return how many bytes the file will have at the most or about so (int): what the tables take without indexes.
+
+    A dump writes rows shorter than the server stores them, and compression makes at least two of one.
+    """
+    check_name(params["database"])
+    client = log_in(engine, params, [params["database"]])
+    size = client.query(
+        "SELECT to_json(coalesce(sum(pg_catalog.pg_table_size(oid)), 0)::bigint) FROM pg_catalog.pg_class"
+        " WHERE relkind = 'r' AND relpersistence <> 't';",
+        database=params["database"], options="-c lock_timeout=%ds" % params["timeout"],
+    )[0]
+    return size if params["compression"] == "none" else size // 2
+
+
 def _check_destinations(params, check_mode):
-    for path in (params["dest"], params["roles_dest"]):
-        if path:
-            _stream.check_destination(path, params["overwrite"], check_mode)
+    paths = [params["dest"], params["roles_dest"]] + [item["dest"] for item in params["references"]]
+    taken = set()
+    for path in filter(None, paths):
+        if os.path.abspath(path) in taken:
+            raise UsageError("Two files would be written to '%s'" % path, "Give each of them a path of its own.")
+        taken.add(os.path.abspath(path))
+        _stream.check_destination(path, params["overwrite"], check_mode)
 
 
 def _database_info(client, params):
     """Return what the server knows of the database and of its tables (dict)."""
     return client.query(
         "SELECT json_build_object('encoding', pg_catalog.pg_encoding_to_char(encoding), 'collation', datcollate,"
-        " 'ctype', datctype, 'owner', pg_catalog.pg_get_userbyid(datdba), 'tables', (SELECT"
+        " 'ctype', datctype, 'owner', pg_catalog.pg_get_userbyid(datdba),"
+        " 'size', pg_catalog.pg_database_size(oid), 'tables', (SELECT"
         " coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]') FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')))"
         " FROM pg_catalog.pg_database WHERE datname = :'name';", name=params["database"],
     )[0]
 
 
-def _split(table):
-    schema, dot, name = table.partition(".")
-    return (schema, name) if dot else (None, table)
-
-
-def _unknown_exclusions(info, params):
+def _checked_tables(info, params):
+    """Return warnings (list of str) about tables that are not there; for references that is an error."""
     known = {tuple(table) for table in info["tables"]}
     known |= {(None, name) for _schema, name in known}
+    for item in params["references"]:
+        if split_name(item["table"]) not in known:
+            raise NotFoundError("references: there is no table '%s' in database '%s'"
+                                % (item["table"], params["database"]))
     return ["exclude_table_data: there is no table '%s'" % table
-            for table in params["exclude_table_data"] or [] if _split(table) not in known]
+            for table in params["exclude_table_data"] or [] if split_name(table) not in known]
 
 
 def _dump_roles(engine, params, client):
@@ -112,22 +132,31 @@ def _dump_roles(engine, params, client):
     return _roles.dump_roles(client)
 
 
-def _dump_database(client, params, reader, warnings):
-    compression = params["compression"]
-    command = _stream.compressor_command(compression, params["compression_level"], params["processes"])
-    inside = ""
-    if compression == "zstd" and _has_program(client, "zstd"):
-        inside = " ".join(["zstd"] + command[1:])
-    source = _DumpSource(client, _dump_command(params), inside, reader)
-    stored = _stream.store(
-        source, params["dest"], "none" if inside else compression, params["compression_level"], params["processes"],
-        params["overwrite"], observe=source.inspect,
-    )
+def _dump_database(client, params, warnings):
+    reader = DumpReader()
+    with References(params["references"], params["overwrite"], lambda: reader.header.encoding) as references:
+        if params["references"]:
+            reader = DumpReader(references.watch)
+        source, stored = _store(client, params, reader, references)
+        stored["references"] = references.publish()
     if source.stderr:
         warnings.append("pg_dump: %s" % source.stderr)
     return dict(
         stored, raw_size=source.raw_size, client_version=reader.header.client_version, tables=source.tables,
         table_count=len(source.tables), row_count=sum(source.tables.values()),
+    )
+
+
+def _store(client, params, reader, references):
+    compression = params["compression"]
+    command = _stream.compressor_command(compression, params["compression_level"], params["processes"])
+    inside = ""
+    if compression == "zstd" and _has_program(client, "zstd"):
+        inside = " ".join(["zstd"] + command[1:])
+    source = _DumpSource(client, _dump_command(params), inside, reader, references)
+    return source, _stream.store(
+        source, params["dest"], "none" if inside else compression, params["compression_level"], params["processes"],
+        params["overwrite"], observe=source.inspect,
     )
 
 
@@ -142,7 +171,7 @@ def _dump_command(params):
     if params["format"] == CUSTOM:
         argv.append("--compress=0")
     for table in params["exclude_table_data"] or []:
-        schema, name = _split(table)
+        schema, name = split_name(table)
         argv.append("--exclude-table-data=%s.%s" % (_pattern(schema) if schema else "*", _pattern(name)))
     return argv + ["--dbname", conninfo(params["database"])]
 
@@ -158,8 +187,8 @@ class _DumpSource:
     :param inside: str, the command that compresses in the container, "" for none.
     """
 
-    def __init__(self, client, argv, inside, reader):
-        self._reader = reader
+    def __init__(self, client, argv, inside, reader, references):
+        self._reader, self._references = reader, references
         self._error = self._unpacker = None
         self.raw_size, self.tables, self.stderr = 0, {}, ""
         self._stream = client.engine.exec_stream(
@@ -213,6 +242,7 @@ class _DumpSource:
         if self._error is not None:
             raise self._error
         self.tables = self._reader.close()
+        self._references.finish(self._reader.header.counted)
 
     def abort(self):
         self._stream.abort()
@@ -231,7 +261,9 @@ DUMP = Call(
         "overwrite": {"type": "bool", "default": False},
         "exclude_table_data": {"type": "list", "elements": "str", "default": []},
         "roles_dest": {"type": "path"},
+        "references": _references.OPTION,
     },
     rules=RULES,
     work=lambda engine, params, check_mode, _diff: dump(engine, params, check_mode),
+    estimate=estimate,
 )

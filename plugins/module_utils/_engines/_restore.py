@@ -211,8 +211,7 @@ class _Restore:
         described = self.header if _databases.owner_in(self.header) or current is None else current
         _databases.create(client, names.load, owner, described)
         counts = self._load(owner)
-        self._verify(counts)
-        client.query("ANALYZE;", database=names.load, options="-c client_min_messages=error")
+        self._verify_and_analyze(counts)
         self._apply_settings(current)
         _databases.carry_out(client, [("rename", ((names.load, names.new),))])
         self.result.update(tables=counts, table_count=len(counts), row_count=sum(counts.values()), database_owner=owner)
@@ -251,7 +250,7 @@ class _Restore:
         reader = DumpReader()
         try:
             with _stream.plain_content(params["src"]) as chunks:
-                feeder = _Feeder(stream, chunks, reader)
+                feeder = _Aside(lambda: stream.feed(_watched(chunks, reader)))
                 feeder.start()
                 for _output in stream.chunks():
                     pass  # there is none; the end of it is the end of the program
@@ -271,6 +270,18 @@ class _Restore:
         limit = self.client.engine.container(self.client.container)["HostConfig"].get("Memory") or 0
         memory = min(_MAINTENANCE_MEMORY, limit // 8) if limit else _MAINTENANCE_MEMORY
         return "-c synchronous_commit=off -c maintenance_work_mem=%dkB" % max(memory // 1024, 16 * 1024)
+
+    def _verify_and_analyze(self, counts):
+        """Count the rows while another session collects the statistics that the server plans with."""
+        analyze = _Aside(lambda: self.client.query(
+            "ANALYZE;", database=self.names.load, options="-c client_min_messages=error"))
+        analyze.start()
+        try:
+            self._verify(counts)
+        finally:
+            analyze.join()
+        if analyze.error is not None:
+            raise analyze.error
 
     def _verify(self, counts):
         """Count every row of the new database and compare with what the dump held and with what was expected."""
@@ -299,24 +310,26 @@ class _Restore:
                                  % (len(wrong), self.params["database"], self.params["src"], shown), mismatches=wrong)
 
 
-class _Feeder(threading.Thread):
-    """Writes a dump into a program, reading along; keeps the first error for the main thread."""
+class _Aside(threading.Thread):
+    """Does work in a thread; keeps the error for the main thread."""
 
-    def __init__(self, stream, chunks, reader):
+    def __init__(self, work):
         super().__init__(daemon=True)
-        self._stream, self._chunks, self._reader = stream, chunks, reader
+        self._work = work
         self.error = None
 
     def run(self):
         try:
-            self._stream.feed(self._watched())
+            self._work()
         except BaseException as error:  # pylint: disable=broad-exception-caught
             self.error = error
 
-    def _watched(self):
-        for chunk in self._chunks:
-            self._reader.feed(chunk)
-            yield chunk
+
+def _watched(chunks, reader):
+    """Yield the chunks of a dump (bytes), each read along first."""
+    for chunk in chunks:
+        reader.feed(chunk)
+        yield chunk
 
 
 RESTORE = Call(

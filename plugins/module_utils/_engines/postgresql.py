@@ -5,8 +5,8 @@
 """The PostgreSQL engine. Every engine offers these two functions; the modules know no more of a database system."""
 from __future__ import annotations
 
-from ._connection import OPTIONS, RULES
+from ._connection import OPTIONS, RULES, log_in
 from ._dump import DUMP, dump
 from ._restore import RESTORE, restore
 
-__all__ = ["DUMP", "OPTIONS", "RESTORE", "RULES", "dump", "restore"]
+__all__ = ["DUMP", "OPTIONS", "RESTORE", "RULES", "dump", "log_in", "restore"]
