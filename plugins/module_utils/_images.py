@@ -14,10 +14,14 @@ import contextlib
 import json
 import os
 
+from . import _sharing
 from ._call import COMPRESSION, Call
 from ._errors import ExistsError, IntegrityError, NotFoundError, UsageError
 from ._image_archive import Reader, fingerprint_of_inspect
-from ._stream import PartialFile, plain_content, store
+from ._image_sources import write
+from ._stream import PartialFile, plain_content
+
+_STORED = ("size", "sha256", "raw_size")  # what the index says of the archive itself
 
 
 def index_path(archive):
@@ -91,63 +95,21 @@ def describe(engine, names):
 # --- export -------------------------------------------------------------------------------------------------------
 
 
-def _references(engine, image):
-    """Return by which names an image is asked for: its tags that mean it here, else its ID (list of str)."""
-    tags = [tag for tag in image["tags"] if (engine.image(tag) or {}).get("Id") == image["id"]]
-    return tags or [image["id"]]
-
-
-class _Saved:
-    """The stream of 'docker save' as a source for store(), watched so that it holds what was asked for."""
-
-    def __init__(self, engine, images):
-        self._images = images
-        self._reader = Reader()
-        references = {reference for image in images for reference in _references(engine, image)}
-        self._stream = engine.save_images(sorted(references))
-        self._ended = False
-
-    def chunks(self):
-        try:
-            for chunk in self._stream:
-                if self._ended:
-                    return
-                self._reader.feed(chunk)
-                yield chunk
-        finally:
-            self._stream.close()
-
-    def finish(self):
-        inside = self._reader.images()
-        digests = self._reader.manifest_digests() | {image["id"] for image in inside}
-        prints = {image["fingerprint"] for image in inside}
-        for image in self._images:
-            if image["id"] not in digests and image["fingerprint"] not in prints:
-                raise IntegrityError(
-                    "The engine's archive does not hold image '%s' (%s)" % (image["name"], image["id"]),
-                    "Its name may have moved to another image meanwhile; run the export again.",
-                )
-
-    def abort(self):
-        # Another thread may be inside the generator; it leaves at its next chunk.
-        self._ended = True
-
-
 def export(engine, params, check_mode):
     """Write images into an archive; what image_export does.
 
     :param params: dict with images (list of str), dest (absolute path), overwrite, compression, compression_level,
-        processes.
+        processes, transport, earlier (list of dict).
     :returns: dict for exit_json.
     """
     dest = params["dest"]
     if not params["images"]:
         raise UsageError("No image is named", "Give at least one in 'images'.")
     images = describe(engine, params["images"])
-    result = {"dest": dest, "index": index_path(dest), "images": images}
+    result = {"dest": dest, "index": index_path(dest), "images": images, "shared": False}
     before = read_index(dest)
     if before is not None and _content(before["images"]) == _content(images):
-        result.update({key: before[key] for key in ("size", "sha256", "raw_size")})
+        result.update({key: before[key] for key in _STORED})
         result.update(changed=False, diff=_difference(before, images))
         return result
     if os.path.lexists(dest) and not params["overwrite"]:
@@ -156,21 +118,53 @@ def export(engine, params, check_mode):
     if not check_mode:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(index_path(dest))  # it must never lie beside an archive that it was not written for
-        stored = store(_Saved(engine, images), dest, params["compression"], params["compression_level"],
-                       params["processes"], overwrite=True)
-        result.update(stored)
+        stored = _share(images, params)
+        if stored is None:
+            stored = write(engine, images, params)
         _write_index(dest, images, stored)
+        result.update(stored)
     result.update(changed=True, diff=_difference(before, images))
     return result
 
 
+def estimate(engine, params):
+    """Return how many bytes export() would write (int): none if an archive that is there can serve."""
+    images = describe(engine, params["images"])
+    before = read_index(params["dest"])
+    if before is not None and _content(before["images"]) == _content(images):
+        return 0
+    if any(_sharing.usable(earlier, params["compression"]) for earlier in _candidates(images, params)):
+        return 0
+    size = sum({image["id"]: image["size"] for image in images}.values())
+    if params["compression"] == "none":
+        return size
+    for earlier in params["earlier"]:
+        if earlier["raw_size"]:
+            return size * earlier["size"] // earlier["raw_size"]
+    return size // 2
+
+
+def _candidates(images, params):
+    """Return the earlier archives (list of dict) that hold exactly these images under these names."""
+    wanted = _content(images)
+    return [earlier for earlier in params["earlier"] if _content(earlier["images"]) == wanted]
+
+
+def _share(images, params):
+    """Make dest another name of an earlier archive. Return what is known of it (dict), or None if there is none."""
+    for earlier in _candidates(images, params):
+        if _sharing.link(earlier, params["dest"], params["compression"]):
+            return dict({key: earlier[key] for key in _STORED}, shared=True)
+    return None
+
+
 def _content(images):
     """Return what counts when two lists of images are compared (sorted list)."""
-    return sorted((image["id"], image["name"], sorted(image.get("tags") or ())) for image in images)
+    return sorted((image.get("id") or "", image.get("name") or "", sorted(image.get("tags") or ())) for image in images)
 
 
 def _write_index(dest, images, stored):
-    index = {"images": images, "size": stored["size"], "sha256": stored["sha256"], "raw_size": stored["raw_size"]}
+    index = dict({key: stored[key] for key in _STORED}, images=images)
     with PartialFile(index_path(dest), overwrite=True) as out:
         out.write(json.dumps(index, indent=2, sort_keys=True).encode("utf-8") + b"\n")
         out.publish()
@@ -307,15 +301,25 @@ def _finish(engine, images, here):
     return warnings
 
 
+_EARLIER = {
+    "path": {"type": "path", "required": True},
+    "sha256": {"type": "str", "required": True},
+    "size": {"type": "int", "required": True},
+    "raw_size": {"type": "int", "required": True},
+    "images": {"type": "list", "elements": "dict", "required": True},
+}
 EXPORT = Call(
     options={
         **COMPRESSION,
         "images": {"type": "list", "elements": "str", "required": True},
         "dest": {"type": "path", "required": True},
         "overwrite": {"type": "bool", "default": False},
+        "transport": {"type": "str", "choices": ["auto", "direct", "api"], "default": "auto"},
+        "earlier": {"type": "list", "elements": "dict", "default": [], "options": _EARLIER},
     },
     rules={},
     work=lambda engine, params, check_mode, _diff: export(engine, params, check_mode),
+    estimate=estimate,
 )
 RESTORE = Call(
     options={

@@ -9,84 +9,34 @@ archive in place, and what the image holds already is not written again.
 """
 from __future__ import annotations
 
-import hashlib
-import os
+import contextlib
 
-from . import _beneath
-from ._merge import Merge
-from ._paths import Patterns, ancestors, is_within, join, parent, show
-from ._place import DirectPlace, copy_attributes
-from ._switch import Switch, owner_of
+from ._compare import Comparison, short
+from ._paths import Patterns, is_within, show
+from ._place import DirectPlace
 from ._tarstream import members
-from ._unpack import put, unpack_direct
+from ._unpack import put, unpack_members
 
 _EXTRA = 1000  # how many paths are returned at the most
 
 
-def restore_direct(selection, tree, transaction):
-    """Make an open tree like the archive. Return (list of changed paths, their number, entries in the archive)."""
+def restore_direct(selection, tree):
+    """Make an open tree like the archive. Return the Comparison that told what was to be done.
+
+    The whole archive is read before anything is changed. Then GNU tar is given just those members that differ.
+    """
+    found = Comparison(selection, tree.root, tree.name, tree.mounts).run()
+    if not found.count:
+        return found
     place = DirectPlace(tree.root)
-    work = Switch(place, transaction, tree.name)
-    with place.times_kept():
-        place.remove(work.part)
-        place.make(work.part)
-        place.make(join(work.part, b"tree"))
-    try:
-        entries = unpack_direct(selection, tree.root, join(work.part, b"tree"), tree.name)
-        if selection.paths is None and tree.name is None:
-            merge = _merge(selection, tree, place, work.part)
-        else:
-            with place.times_kept():
-                merge = _merge(selection, tree, place, work.part)
-    finally:
-        # If the root itself was restored it has the archive's times now, and keeps them.
-        with place.times_kept():
-            place.remove(work.part)
-    return merge.changed, merge.count, entries
-
-
-def _merge(selection, tree, place, part):
-    own = {name for name in place.names(b"") if owner_of(name) is not None}
-    kept = Patterns(selection.keep).expand(place.names, place.is_folder)
-    merge = Merge({*kept, *tree.mounts, *own})
-    source = _beneath.open_folder(tree.root, join(part, b"tree"))
-    try:
-        if tree.name is not None:
-            merge.entry(source, tree.root, tree.name, tree.name)
-        elif selection.paths is None:
-            merge.folder(source, tree.root)
-        else:
-            for path in selection.paths:
-                _merge_part(merge, source, tree.root, path)
-    finally:
-        os.close(source)
-    return merge
-
-
-def _merge_part(merge, source, root, path):
-    for above in ancestors(path):
-        _make_like(source, root, above)
-    here, there = _beneath.open_folder(source, parent(path)), _beneath.open_folder(root, parent(path))
-    try:
-        merge.entry(here, there, path.rpartition(b"/")[2], path)
-    finally:
-        os.close(here)
-        os.close(there)
-
-
-def _make_like(source, root, path):
-    here, there = _beneath.open_folder(source, path), _beneath.open_folder(root, parent(path))
-    try:
-        name = path.rpartition(b"/")[2]
-        try:
-            made = _beneath.make_folder(there, name)
-        except FileExistsError:
-            return
-        copy_attributes(here, made)
-        os.close(made)
-    finally:
-        os.close(here)
-        os.close(there)
+    whole = tree.name is None and selection.paths is None
+    with contextlib.nullcontext() if whole else place.times_kept():
+        for path in [*found.conflicts, *found.surplus]:
+            place.remove(path)
+        for path in found.plain:
+            place.remove_attributes(path)
+        unpack_members(selection, tree.root, tree.name, found.chooser())
+    return found
 
 
 def restore_api(selection, tree):
@@ -98,21 +48,16 @@ def restore_api(selection, tree):
         put(tree, b"", selection, chunks, tree.name)
     if tree.name is not None or selection.paths is not None:
         return []
-    archived = {_short(name) for name in selection.names()}
+    archived = {short(name) for name in selection.names()}
     kept, extra = Patterns(selection.keep), []
     for name, _member, _archive in members(tree.engine.get_archive(tree.container, tree.path.rstrip("/") + "/.")):
-        if not name or _short(name) in archived or kept.match(name):
+        if not name or short(name) in archived or kept.match(name):
             continue
         if any(is_within(name, path) for path in tree.mounts) or (extra and is_within(name, extra[-1])):
             continue
         if len(extra) < _EXTRA:
             extra.append(name)
     return [show(name) for name in extra]
-
-
-def _short(name):
-    # Names are many and long; eight bytes of a checksum are enough to tell them apart.
-    return hashlib.sha256(name).digest()[:8]
 
 
 def names(tree):

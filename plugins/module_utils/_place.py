@@ -82,6 +82,14 @@ class DirectPlace:
         with self._folder(source) as here, self._folder(target) as there:
             copy_attributes(here, there)
 
+    def remove_attributes(self, path):
+        """Remove the extended attributes of a folder that can be removed, ACLs among them."""
+        with self._folder(path) as fd:
+            place = _beneath.through(fd)
+            for name in os.listxattr(place):
+                with contextlib.suppress(OSError):
+                    os.removexattr(place, name)
+
     @contextlib.contextmanager
     def times_kept(self):
         """Give the tree's root the times back that it has now, whatever is done in it meanwhile."""

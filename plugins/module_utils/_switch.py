@@ -55,12 +55,14 @@ class Switch:
     :param place: DirectPlace or ShellPlace of the tree's root. :param transaction: str.
     :param single: name (bytes) of the file when the tree is a single file, place being the folder that holds it. Two
         files of one folder can be in the same transaction, so their folders' names have a mark of the file.
+    :param mark: str, tells another kind of switch in the same folder and transaction apart.
     """
 
-    def __init__(self, place, transaction, single=None):
+    def __init__(self, place, transaction, single=None, mark=None):
         check_transaction(transaction)
         self.place, self.transaction = place, transaction
-        mark = "-" + hashlib.sha256(single).hexdigest()[:12] if single else ""
+        mark = hashlib.sha256(single).hexdigest()[:12] if single else mark
+        mark = "-" + mark if mark else ""
         self._folders = {part: PREFIX + (transaction + mark).encode("ascii") + b"_" + part for part in PARTS}
         self.part, self.new, self.live, self.old = (self._folders[part] for part in PARTS)
 

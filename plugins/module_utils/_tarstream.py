@@ -94,11 +94,14 @@ def _number(field):
 
 
 def pax_records(data):
-    """Return the records of a pax header (dict of bytes)."""
+    """Return the records of a pax header (dict of bytes). :raises: IntegrityError when it is damaged."""
     records = {}
     while data:
         length, _space, _rest = data.partition(b" ")
-        record, data = data[len(length) + 1:int(length) - 1], data[int(length):]
+        end = int(length) if length.isdigit() else 0
+        if not len(length) < end <= len(data):
+            raise IntegrityError("This is no tar archive, or it is damaged")
+        record, data = data[len(length) + 1:end - 1], data[end:]
         key, _equals, value = record.partition(b"=")
         records[key] = value
     return records

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from . import _beneath, _gnutar, _locate, _locate_api
+from . import _beneath, _fingerprint, _gnutar, _locate, _locate_api, _sharing
 from ._call import COMPRESSION, Call
 from ._errors import CommandError, NotFoundError, StorageError, UsageError
 from ._paths import Patterns, ancestors, is_within, parent, relative, show
@@ -30,6 +30,7 @@ _ENDPOINT_WARNING = (
     "The archive was made by the engine's archive endpoint, because no GNU tar runs in the container: times are in"
     " whole seconds, and extended attributes, ACLs and holes of sparse files are not in it."
 )
+_UNKNOWN = _fingerprint.Fingerprint(None, None, None)
 _MESSAGES = 20  # how many of tar's lines are passed on as warnings
 
 
@@ -75,18 +76,15 @@ def archive(engine, params, check_mode):
     """Write a tree into an archive. Return the module's result (dict).
 
     :param params: dict with volume, container, path, transport, image, dest, exclude, paths, overwrite, compression,
-        compression_level, processes.
+        compression_level, processes, earlier.
     """
-    excludes = [relative(pattern, "exclude") for pattern in params["exclude"]]
-    paths = [relative(path, "paths") for path in params["paths"]] if params["paths"] is not None else None
-    if paths == []:
-        raise UsageError("paths is an empty list", "Leave it out to archive the whole tree.")
+    paths, excludes = _wanted(params)
     compressor_command(params["compression"])
     check_destination(params["dest"], params["overwrite"], check_mode)
     with reached(engine, params) as tree:
         if not tree.exists:
             raise NotFoundError("There is no %s" % _locate.describe(params))
-        if tree.name is not None and (paths or excludes):
+        if tree.name is not None and (paths or params["exclude"]):
             raise UsageError("%s is a single file" % _locate.describe(params), "Leave out paths and exclude.")
         direct = isinstance(tree, _locate.DirectTree)
         if direct and tree.name is None:
@@ -95,16 +93,76 @@ def archive(engine, params, check_mode):
         result["transport"] = "direct" if direct else "exec" if tree.gnu else "archive"
         if check_mode:
             return result
+        excludes = _left_out(tree, excludes)
         with contextlib.ExitStack() as cleanup:
+            # Before tar reads anything: what changes from here on is another tree to the next run.
+            seen = _fingerprint.take(tree.root, tree.name, paths, excludes) if direct else _UNKNOWN
+            result.update(fingerprint=seen.value, tree_size=seen.size)
+            if _shared(params, seen, result):
+                return result
             make = _direct_source if direct else _exec_source if tree.gnu else _endpoint_source
-            # Patterns of tar's own are names taken literally for what is mounted below.
-            mounts = [_gnutar.literal(path) for path in tree.mounts]
-            source = _Checked(make(tree, paths, [*excludes, *mounts, _OWN], cleanup), _locate.describe(params))
+            source = _Checked(make(tree, paths, excludes, cleanup), _locate.describe(params))
             result.update(store(source, params["dest"], params["compression"], params["compression_level"],
                                 params["processes"], params["overwrite"]))
         result["files"] = source.counter.members
         result["warnings"] = source.warnings()
     return result
+
+
+def _wanted(params):
+    excludes = [relative(pattern, "exclude") for pattern in params["exclude"]]
+    paths = [relative(path, "paths") for path in params["paths"]] if params["paths"] is not None else None
+    if paths == []:
+        raise UsageError("paths is an empty list", "Leave it out to archive the whole tree.")
+    return paths, excludes
+
+
+def _left_out(tree, excludes):
+    """Return all patterns of what is not archived. What is mounted below is taken by its literal name."""
+    if tree.name is not None:
+        return []
+    return [*excludes, *(_gnutar.literal(path) for path in tree.mounts), _OWN]
+
+
+def _candidates(params, seen):
+    """Yield the earlier archives (dict) that hold the same tree."""
+    for earlier in params["earlier"]:
+        if seen.value is not None and earlier["fingerprint"] == seen.value:
+            yield earlier
+
+
+def _shared(params, seen, result):
+    """Make dest another name of an earlier archive of the same tree. Return whether it could be done."""
+    for earlier in _candidates(params, seen):
+        if _sharing.link(earlier, params["dest"], params["compression"]):
+            result.update({key: earlier[key] for key in ("size", "raw_size", "sha256", "files")}, shared=True)
+            return True
+    result["shared"] = False
+    return False
+
+
+def estimate(engine, params):
+    """Return how many bytes an archive may take (int): nothing if an earlier one can be shared."""
+    paths, excludes = _wanted(params)
+    with reached(engine, params) as tree:
+        if not tree.exists:
+            return 0  # the work itself says what is wrong
+        if not isinstance(tree, _locate.DirectTree):
+            return params["earlier"][0]["size"] if params["earlier"] else _size_there(tree)
+        seen = _fingerprint.take(tree.root, tree.name, paths, _left_out(tree, excludes))
+    if any(_sharing.usable(earlier, params["compression"]) for earlier in _candidates(params, seen)):
+        return 0
+    for earlier in params["earlier"]:
+        if earlier["raw_size"]:
+            return seen.size * earlier["size"] // earlier["raw_size"]
+    return seen.size
+
+
+def _size_there(tree):
+    if not tree.running:
+        return 0  # no program runs there that could count
+    output = tree.shell().run('du -sk -- "$1" 2>/dev/null || :', [tree.at(tree.name or b"")])
+    return int(output.split()[0]) * 1024 if output.split() else 0
 
 
 def _check_not_inside(root, dest):
@@ -269,6 +327,14 @@ class _EndpointSource:
         self._chunks.close()
 
 
+_EARLIER = {
+    "path": {"type": "path", "required": True},
+    "sha256": {"type": "str", "required": True},
+    "size": {"type": "int", "required": True},
+    "raw_size": {"type": "int"},
+    "files": {"type": "int"},
+    "fingerprint": {"type": "str"},
+}
 ARCHIVE = Call(
     options={
         **TREE_OPTIONS,
@@ -277,7 +343,9 @@ ARCHIVE = Call(
         "exclude": {"type": "list", "elements": "str", "default": []},
         "paths": {"type": "list", "elements": "str"},
         "overwrite": {"type": "bool", "default": False},
+        "earlier": {"type": "list", "elements": "dict", "default": [], "options": _EARLIER},
     },
     rules={"mutually_exclusive": [("volume", "container")]},
     work=lambda engine, params, check_mode, _diff: archive(engine, params, check_mode),
+    estimate=estimate,
 )

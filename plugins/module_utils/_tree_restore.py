@@ -5,13 +5,12 @@
 """Restores a tree of files from an archive, in the phases of a transaction."""
 from __future__ import annotations
 
-import contextlib
-import os
-
 from . import _layer, _locate
 from ._call import PHASE, PHASE_RULES, Call
+from ._compare import Comparison, Different
 from ._errors import BackupError, NotFoundError, UsageError
-from ._paths import Patterns, show
+from ._paths import Patterns, encode, show
+from ._phases import finish, is_direct, nothing_to_roll_back, remove_made
 from ._place import DirectPlace
 from ._shell_place import ShellPlace
 from ._switch import Switch, check_transaction, owner_of
@@ -25,26 +24,60 @@ _ALONE = "alone"
 def restore(engine, params, check_mode, diff):
     """Run one phase. Return the module's result (dict).
 
-    :param params: dict with volume, container, path, transport, image, src, paths, keep, phase, transaction.
+    :param params: dict with volume, container, path, transport, image, src, paths, keep, phase, transaction,
+        compare.
     :param diff: bool, whether the result is to tell the names before and after.
     """
     phase, transaction = params["phase"], params["transaction"] or _ALONE
     check_transaction(transaction)
     result = {"phase": phase, "transaction": transaction}
-    if phase in ("all", "prepare"):
+    if params["compare"]:
+        result.update(_compare(engine, params, diff))
+    elif phase in ("all", "prepare"):
         result.update(_Bringing(engine, params, transaction, check_mode, diff).run())
     else:
         result.update(_finish(engine, params, phase, transaction, check_mode))
     return result
 
 
-def _is_direct(tree):
-    return isinstance(tree, _locate.DirectTree)
+def _compare(engine, params, diff):
+    """Tell whether a restore would change anything; nothing is written."""
+    if params["phase"] not in ("all", "prepare"):
+        raise UsageError("compare=true goes with phase=all and phase=prepare only")
+    selection = Selection(params["src"], params["keep"], params["paths"])
+    result = {"changed": False, "different": True, "changed_paths": []}
+    try:
+        with reached(engine, params, single=not selection.folder) as tree:
+            _check_kind(selection, params, tree)
+            result["transport"] = "direct" if is_direct(tree) else "api"
+            if not tree.exists or not is_direct(tree):
+                return result
+            found = Comparison(selection, tree.root, tree.name, tree.mounts, times=False, first=not diff).run()
+            result.update(different=found.count > 0, changed_paths=found.changed, changed_count=found.count)
+    except Different as error:
+        result["changed_paths"] = [error.path]
+    if diff:
+        header = _locate.describe(params)
+        lines = _lines(map(encode, result["changed_paths"]))
+        result["diff"] = {"before_header": header, "after_header": header, "before": lines, "after": ""}
+    return result
+
+
+def _check_kind(selection, params, tree):
+    """Raise UsageError if a single file is in the place of a folder, or the other way round."""
+    single = not selection.folder
+    if tree.exists and (tree.name is not None) != single:
+        raise UsageError(
+            "'%s' holds a %s, and %s is a %s" % (
+                params["src"], "single file" if single else "folder", _locate.describe(params),
+                "folder" if single else "single file"),
+            "Name the path that the archive was made of.",
+        )
 
 
 def _place(tree):
     """Return the DirectPlace or ShellPlace of a tree."""
-    return DirectPlace(tree.root) if _is_direct(tree) else ShellPlace(tree.shell(), tree.at(b""), tree.gnu)
+    return DirectPlace(tree.root) if is_direct(tree) else ShellPlace(tree.shell(), tree.at(b""), tree.gnu)
 
 
 class _Bringing:
@@ -59,8 +92,8 @@ class _Bringing:
         single = not self.selection.folder
         create = None if self.check_mode else "parents" if single else "all"
         with reached(self.engine, self.params, True, create, single) as tree:
-            self._check_kind(tree, single)
-            result = {"changed": True, "transport": "direct" if _is_direct(tree) else "api"}
+            _check_kind(self.selection, self.params, tree)
+            result = {"changed": True, "transport": "direct" if is_direct(tree) else "api"}
             if tree.layer and self.params["phase"] != "all":
                 raise UsageError(
                     "%s lies in the container's writable layer, where nothing can be kept beside"
@@ -74,20 +107,12 @@ class _Bringing:
                 result.update(self._into_place(tree))
         return result
 
-    def _check_kind(self, tree, single):
-        if tree.exists and (tree.name is not None) != single:
-            raise UsageError(
-                "'%s' holds a %s, and %s is a %s" % (
-                    self.params["src"], "single file" if single else "folder", _locate.describe(self.params),
-                    "folder" if single else "single file"),
-                "Name the path that the archive was made of.",
-            )
-
     def _into_layer(self, tree):
         result = self._diff(tree, None)
-        if _is_direct(tree):
-            changed, count, entries = _layer.restore_direct(self.selection, tree, self.transaction)
-            result.update(changed=count > 0, changed_paths=changed, changed_count=count, files=entries, extra=[])
+        if is_direct(tree):
+            found = _layer.restore_direct(self.selection, tree)
+            result.update(changed=found.count > 0, changed_paths=found.changed, changed_count=found.count,
+                          files=found.entries, extra=[])
         else:
             result["extra"] = _layer.restore_api(self.selection, tree)
         return result
@@ -96,14 +121,14 @@ class _Bringing:
         place = _place(tree)
         work = Switch(place, self.transaction, tree.name)
         alone = self.params["phase"] == "all"
-        made = tree.made if _is_direct(tree) else self._make_there(tree)
+        made = tree.made if is_direct(tree) else self._make_there(tree)
         if alone:
             made = work.rollback()["made"] or made
         paths = [tree.name] if tree.name is not None else self.selection.paths
         try:
             folder = work.begin({"paths": paths, "keep": self.selection.keep, "made": made})
-            unpack = unpack_direct if _is_direct(tree) else unpack_api
-            entries = unpack(self.selection, tree.root if _is_direct(tree) else tree, folder, tree.name)
+            unpack = unpack_direct if is_direct(tree) else unpack_api
+            entries = unpack(self.selection, tree.root if is_direct(tree) else tree, folder, tree.name)
             result = dict(self._diff(tree, place.names(folder)), files=entries)
             work.prepared()
             if alone:
@@ -127,7 +152,7 @@ class _Bringing:
         try:
             outcome = work.rollback()
             if outcome["made"] or made:
-                _remove_made(tree)
+                remove_made(tree)
         except (BackupError, OSError) as second:
             if isinstance(error, BackupError):
                 error.hint = "Undoing it failed too (%s). Run phase=rollback with transaction=%s." % (
@@ -152,62 +177,31 @@ class _Bringing:
     def _names(self, tree):
         if not tree.exists:
             return []
-        names = _place(tree).names(b"") if _is_direct(tree) or tree.running else _layer.names(tree)
+        names = _place(tree).names(b"") if is_direct(tree) or tree.running else _layer.names(tree)
         return [name for name in names if owner_of(name) is None]
 
     @staticmethod
     def _has(tree, path):
-        return _place(tree).exists(path) if _is_direct(tree) else tree.has(path)
+        return _place(tree).exists(path) if is_direct(tree) else tree.has(path)
 
 
 def _lines(names):
     return "".join(show(name).replace("\n", "\\n") + "\n" for name in names)
 
 
-def _remove_made(tree):
-    if _is_direct(tree):
-        folder, name = tree.holder
-        with contextlib.suppress(OSError):
-            os.rmdir(name, dir_fd=folder)
-    else:
-        tree.shell().run('rmdir -- "$1" 2>/dev/null || :', [tree.at(b"")])
-
-
 def _finish(engine, params, phase, transaction, check_mode):
     """The phases "switch", "commit" and "rollback"."""
-    try:
-        # A single file may be moved away at the moment; then only the folder above it is there.
-        with reached(engine, params, True, None, True) as tree:
-            if _is_direct(tree) and tree.root is None:
-                raise NotFoundError("There is no %s" % _locate.describe(params))
-            if tree.layer:
-                return {"changed": False}
-            result = _finish_in(tree, phase, transaction, check_mode)
-            return dict(result, transport="direct" if _is_direct(tree) else "api")
-    except NotFoundError:
-        if phase == "rollback":
+    result = {}
+    # A single file may be moved away at the moment; then only the folder above it is there.
+    with nothing_to_roll_back(phase, result), reached(engine, params, True, None, True) as tree:
+        if is_direct(tree) and tree.root is None:
+            raise NotFoundError("There is no %s" % _locate.describe(params))
+        if tree.layer:
             return {"changed": False}
-        raise
-
-
-def _finish_in(tree, phase, transaction, check_mode):
-    work = Switch(_place(tree), transaction, tree.name)
-    if check_mode:
-        return {"changed": work.due(phase)}
-    if phase == "commit":
-        return {"changed": work.commit()}
-    if phase == "rollback":
-        outcome = work.rollback()
-        if outcome["made"]:
-            _remove_made(tree)
-        late = "The transaction '%s' was committed already; the restored tree stays." % transaction
-        return {"changed": outcome["changed"], "warnings": [late] if outcome["committed"] else []}
-    try:
-        return {"changed": work.switch(tree.mounts)}
-    except BackupError as error:
-        if work.present() & {"old", "live"} and not error.hint:
-            error.hint = "Run phase=rollback with transaction=%s to get the old tree back." % transaction
-        raise
+        work = Switch(_place(tree), transaction, tree.name)
+        result.update(finish(tree, work, phase, check_mode, "tree", tree.mounts))
+        result["transport"] = "direct" if is_direct(tree) else "api"
+    return result
 
 
 RESTORE = Call(
@@ -217,6 +211,7 @@ RESTORE = Call(
         "src": {"type": "path"},
         "paths": {"type": "list", "elements": "str"},
         "keep": {"type": "list", "elements": "str", "default": []},
+        "compare": {"type": "bool", "default": False},
     },
     rules={**PHASE_RULES, "mutually_exclusive": [("volume", "container")]},
     work=restore,

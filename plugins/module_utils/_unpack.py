@@ -14,6 +14,7 @@ from . import _beneath, _gnutar, _locate_api
 from ._errors import CommandError, IntegrityError, NotFoundError, StorageError, UsageError
 from ._paths import Patterns, ancestors, is_within, join, relative, show
 from ._stream import Process, plain_content
+from ._tarmembers import chosen
 from ._tarstream import Counter, members, renamed
 
 _NO_SPACE = 1024 * 1024  # bytes; with less than that a file system is full
@@ -40,6 +41,10 @@ class Selection:
             raise UsageError("paths is an empty list", "Leave it out to restore the whole tree.")
         self._patterns = Patterns(self.keep)
         self._above = {folder for path in self.paths or [] for folder in ancestors(path)}
+
+    def is_above(self, name):
+        """True if an entry is a folder above the paths that are wanted: it is only made where it is missing."""
+        return self.paths is not None and (not name or name in self._above)
 
     @contextlib.contextmanager
     def content(self):
@@ -84,19 +89,34 @@ def unpack_direct(selection, root, folder, name):
     """
     target = _beneath.open_folder(root, folder)
     try:
-        place = _beneath.through(target)
-        tar = Process([b"tar", *_arguments(selection, place, name)], stdin=subprocess.PIPE, what="tar",
-                      env=dict(os.environ, **_gnutar.ENVIRONMENT), pass_fds=(target,))
-        try:
-            with selection.content() as chunks:
-                counter = _feed(chunks, tar.stdin)
-            _finish(tar, place)
-        finally:
-            tar.abort()
+        with selection.content() as chunks:
+            counter = _untar(target, _arguments(selection, _beneath.through(target), name), chunks)
     finally:
         os.close(target)
     counter.require_complete("'%s'" % selection.src)
     return counter.members
+
+
+def unpack_members(selection, root, name, wanted):
+    """Unpack some members straight into an open tree. What is in the way of a file is replaced; folders stay.
+
+    :param root, name: as unpack_direct takes them. :param wanted: function, _tarmembers.Member to bool.
+    """
+    place = _beneath.through(root)
+    argv = _gnutar.extract_tree(place, []) if name is None else _gnutar.extract_file(place, name)
+    with selection.content() as chunks:
+        _untar(root, argv, chosen(chunks, wanted))
+
+
+def _untar(target, argv, chunks):
+    tar = Process([b"tar", *argv], stdin=subprocess.PIPE, what="tar", env=dict(os.environ, **_gnutar.ENVIRONMENT),
+                  pass_fds=(target,))
+    try:
+        counter = _feed(chunks, tar.stdin)
+        _finish(tar, _beneath.through(target))
+    finally:
+        tar.abort()
+    return counter
 
 
 def _finish(tar, place):

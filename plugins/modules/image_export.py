@@ -12,6 +12,9 @@ short_description: Write Docker images into one archive
 version_added: 0.1.0
 description:
   - Writes any number of images into one compressed C(docker save) archive, layers that they share only once.
+  - Where the engine keeps its images with overlay2 and the module runs beside it as root, the layers are read directly,
+    each compared with its digest. That costs less than half of what C(docker save) costs, which serves everywhere else.
+    Both ways the archive is one for C(docker load).
   - The archive appears under its name only when it is whole and every image was seen in it.
   - Beside it a small index O(dest)C(.json) is written, which says what the archive holds.
 author:
@@ -20,6 +23,7 @@ extends_documentation_fragment:
   - moodleclaude.backup.attributes
   - moodleclaude.backup.docker
   - moodleclaude.backup.docker.compression
+  - moodleclaude.backup.docker.transport
 attributes:
   check_mode:
     support: full
@@ -46,6 +50,37 @@ options:
     description: Whether an archive that is there and holds other images may be replaced.
     type: bool
     default: false
+  earlier:
+    description:
+      - Archives that this module wrote before, the newest first. If one of them holds exactly the wanted images under
+        the same names, is there with its size and has the wanted O(compression), O(dest) becomes a hard link to it,
+        and nothing is saved. Where no hard link is possible, as between two file systems, the archive is written.
+      - Their contents are not read. Leave out archives that are known to be damaged.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path of the archive.
+        type: path
+        required: true
+      sha256:
+        description: Its RV(sha256), as it was returned.
+        type: str
+        required: true
+      size:
+        description: Its RV(size) in bytes.
+        type: int
+        required: true
+      raw_size:
+        description: Its RV(raw_size) in bytes.
+        type: int
+        required: true
+      images:
+        description: Its RV(images), of which C(id), C(name) and C(tags) are compared.
+        type: list
+        elements: dict
+        required: true
 seealso:
   - module: moodleclaude.backup.image_import
 """
@@ -55,6 +90,17 @@ EXAMPLES = r"""
   moodleclaude.backup.image_export:
     images: [my-moodle:4.5, "postgres:16"]
     dest: /var/backups/moodle/images.tar.zst
+
+- name: Save them again later, without using room for what is the same
+  moodleclaude.backup.image_export:
+    images: [my-moodle:4.5, "postgres:16"]
+    dest: /var/backups/moodle/tuesday/images.tar.zst
+    earlier:
+      - path: "{{ monday.dest }}"
+        sha256: "{{ monday.sha256 }}"
+        size: "{{ monday.size }}"
+        raw_size: "{{ monday.raw_size }}"
+        images: "{{ monday.images }}"
 
 - name: Open such an archive without this collection
   ansible.builtin.shell: set -o pipefail; zstd -dc /var/backups/moodle/images.tar.zst | docker load
@@ -83,6 +129,14 @@ raw_size:
 sha256:
   description: SHA-256 of the archive as it was written, in hexadecimal.
   returned: when the archive exists
+  type: str
+shared:
+  description: Whether the archive is a hard link to one of O(earlier).
+  returned: success
+  type: bool
+transport:
+  description: V(direct) or V(api), the way that was taken.
+  returned: when images were saved
   type: str
 images:
   description: What the archive holds, in the order of O(images).

@@ -17,6 +17,8 @@ description:
   - What is mounted below the tree is another tree and is left out. Sockets cannot be archived and are left out with a
     warning.
   - The archive gets its name only when it is complete and on disk.
+  - A tree that is what it was when an O(earlier) archive was made is not read again; that archive gets a second name
+    instead. Each of the two names can be removed without the other.
 author:
   - MoodleClaude contributors (@moodleclaude)
 extends_documentation_fragment:
@@ -57,6 +59,38 @@ options:
     description: Whether an archive that exists may be replaced. It is replaced only by a complete one.
     type: bool
     default: false
+  earlier:
+    description:
+      - Archives of the same tree that earlier backups hold, the newest first, with what this module returned for them.
+      - If the tree has the RV(fingerprint) of one of them, and that file is there with its size and compressed as
+        O(compression) says, O(dest) becomes a hard link to it. Where no hard link is possible, on another file system
+        for example, the archive is written anew.
+      - Leave out those that are known to be damaged. Their content is not read here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path of the earlier archive.
+        type: path
+        required: true
+      sha256:
+        description: Its SHA-256.
+        type: str
+        required: true
+      size:
+        description: Its size in bytes.
+        type: int
+        required: true
+      raw_size:
+        description: Its size before compression in bytes, to estimate the room that a new one needs.
+        type: int
+      files:
+        description: Number of entries in it.
+        type: int
+      fingerprint:
+        description: The fingerprint of the tree that is in it.
+        type: str
   image:
     description:
       - Image of the helper container that V(transport=api) needs to reach a volume or a path of the host. It must be on
@@ -91,6 +125,19 @@ EXAMPLES = r"""
     paths: [local/claude]
     dest: /var/backups/plugin.tar.zst
 
+- name: Archive it again where it changed, and share yesterday's archive where it did not
+  moodleclaude.backup.volume_archive:
+    container: school-web-1
+    path: /var/www/html
+    dest: /var/backups/tuesday/code.tar.zst
+    earlier:
+      - path: /var/backups/monday/code.tar.zst
+        size: "{{ monday.size }}"
+        raw_size: "{{ monday.raw_size }}"
+        sha256: "{{ monday.sha256 }}"
+        files: "{{ monday.files }}"
+        fingerprint: "{{ monday.fingerprint }}"
+
 - name: Archive the source of a bind mount
   moodleclaude.backup.volume_archive:
     path: /srv/school/config
@@ -117,6 +164,24 @@ sha256:
   type: str
 files:
   description: Number of entries in the archive, folders and links among them.
+  returned: success, not in check mode
+  type: int
+shared:
+  description: Whether the archive is another name of an earlier one.
+  returned: success, not in check mode
+  type: bool
+fingerprint:
+  description:
+    - What tells this tree from a changed one. It is made of path, type, size, mtime, ctime, inode, owner, group, mode,
+      link target and device of every entry that is archived, and of the options that choose them. The times of a folder
+      do not count if all that is in it is left out.
+    - V(null) if a later change could not be told, because something changed in the last two seconds or during the walk,
+      and with any other RV(transport) than V(direct).
+    - A container that does not run can have another fingerprint than while it ran.
+  returned: success, not in check mode
+  type: str
+tree_size:
+  description: Bytes that the tree takes in an archive before compression, about. V(null) without the direct transport.
   returned: success, not in check mode
   type: int
 transport:

@@ -17,7 +17,8 @@ description:
     root can enter. Then it is put in place by renaming. What was there before can be put back from whatever point, also
     after the module was killed.
   - A tree in the writable layer of a container is made like the archive in place instead, with O(phase=all) only. That
-    is for a container that was just created from its image. Files that are as they should be are not touched.
+    is for a container that was just created from its image. The archive is read to its end and compared with what is
+    there before anything is changed, and files that are as they should be are not touched.
 author:
   - MoodleClaude contributors (@moodleclaude)
 extends_documentation_fragment:
@@ -31,12 +32,12 @@ attributes:
     details: With V(transport=api) a helper container is created and removed to look at the tree.
   diff_mode:
     support: partial
-    details: Shows the names at the top of the tree, or the O(paths), before and after. Only with O(phase=all) and
-      O(phase=prepare).
+    details: Shows the names at the top of the tree, or the O(paths), before and after; with O(compare=true) the first
+      hundred paths that differ. Only with O(phase=all) and O(phase=prepare).
   idempotent:
     support: partial
     details: The phases V(switch), V(commit) and V(rollback) are, and a restore into a container's writable layer.
-      V(prepare) and V(all) unpack the archive each time.
+      Otherwise V(prepare) and V(all) unpack the archive each time.
 options:
   src:
     description:
@@ -74,6 +75,18 @@ options:
       - Name of the transaction, 1 to 32 lower-case letters and digits. Phases of the same restore have the same name.
       - Required unless O(phase=all).
     type: str
+  compare:
+    description:
+      - Whether to tell only if the tree differs from the archive. Nothing is written or made, and whoever uses the tree
+        can go on.
+      - Files are compared by content, type, owner, group, mode, time in whole seconds, extended attributes and further
+        names, links by what they link to and owner, folders by owner, group, mode, extended attributes and what is in
+        them. O(keep) and O(paths) are heeded. Sockets are passed over.
+      - It stops at the first difference, but in diff mode.
+      - With V(transport=api) nothing is read, and the tree counts as different.
+      - Goes with O(phase=all) and O(phase=prepare) only.
+    type: bool
+    default: false
   image:
     description:
       - Image of the helper container that V(transport=api) needs. It must be on the engine and have a shell; with GNU
@@ -120,6 +133,14 @@ EXAMPLES = r"""
     volume: school_code
     paths: [local/claude]
 
+- name: See whether the code is what the archive holds
+  moodleclaude.backup.volume_restore:
+    src: /var/backups/code.tar.zst
+    container: school-web-1
+    path: /var/www/html
+    compare: true
+  register: code
+
 - name: Bring config.php into a container that was just created
   moodleclaude.backup.volume_restore:
     src: /var/backups/config.tar
@@ -142,16 +163,22 @@ transport:
   type: str
 files:
   description: Number of entries in the archive.
-  returned: O(phase=all) and O(phase=prepare), not in check mode
+  returned: O(phase=all) and O(phase=prepare), not in check mode and not if O(compare=true)
   type: int
+different:
+  description: Whether the tree differs from the archive.
+  returned: if O(compare=true)
+  type: bool
 changed_paths:
-  description: What was written, removed or given other attributes, the first hundred.
-  returned: for a tree in a container's writable layer, with the direct transport
+  description:
+    - What was written, removed or given other attributes, the first hundred.
+    - With O(compare=true) what differs, only the first one unless in diff mode.
+  returned: if O(compare=true), and for a tree in a container's writable layer with the direct transport
   type: list
   elements: str
 changed_count:
-  description: How many there were.
-  returned: for a tree in a container's writable layer, with the direct transport
+  description: How many there are.
+  returned: as RV(changed_paths), unless comparing stopped at the first one
   type: int
 extra:
   description:

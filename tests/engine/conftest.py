@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "moodleclaude-test/tiny:latest"
+DEBIAN = "moodleclaude-test/php-apache:latest"
 TEST_LABEL = "org.moodleclaude.backup.test"  # on images that lose their names during a test; its value is the prefix
 _MARKER = "org.moodleclaude.backup.name"
 
@@ -112,6 +113,74 @@ def run_module(module_environment, module_command):
             return pytest.fail("module %s ended with %d and no result: %s" % (name, done.returncode, done.stderr))
 
     return run
+
+
+@pytest.fixture
+def debian(require_image):
+    """An image with GNU tar and a web server."""
+    return require_image(DEBIAN)
+
+
+@pytest.fixture
+def volume(engine, prefix):
+    """A function that creates a volume and returns (name, its folder on this host)."""
+
+    def create(word):
+        name = "%s-%s" % (prefix, word)
+        return name, engine.create_volume(name)["Mountpoint"]
+
+    return create
+
+
+@pytest.fixture
+def container(engine, prefix):
+    """A function that creates a container and returns its name."""
+
+    def create(word, image, binds=(), start=True, **extra):
+        name = "%s-%s" % (prefix, word)
+        engine.create_container(name, dict({
+            "Image": image, "Entrypoint": ["sleep", "600"], "Cmd": [], "StopSignal": "SIGKILL",
+            "HostConfig": {"Binds": list(binds), "NetworkMode": "none"},
+        }, **extra))
+        if start:
+            engine.start(name)
+        return name
+
+    return create
+
+
+@pytest.fixture
+def ok(run_module):
+    """A function that runs a module which must not fail."""
+
+    def run(name, check=False, diff=False, **args):
+        result = run_module(name, args, check, diff)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    return run
+
+
+@pytest.fixture
+def fails(run_module):
+    """A function that runs a module which must fail and returns its message."""
+
+    def run(name, **args):
+        result = run_module(name, args)
+        assert result.get("failed"), result
+        return result["msg"]
+
+    return run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder of its own file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

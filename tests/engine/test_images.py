@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,16 +52,18 @@ def archive(run_module, make_image, prefix, tmp_path):
     return {"path": dest, "id": identifier, "name": name}
 
 
-@pytest.mark.parametrize("compression", ["zstd", "gzip", "none"])
-def test_round_trip(engine, run_module, make_image, prefix, tmp_path, compression):
+@pytest.mark.parametrize(("compression", "transport"), [
+    ("zstd", "direct"), ("zstd", "api"), ("gzip", "direct"), ("none", "direct"), ("none", "api")])
+def test_round_trip(engine, run_module, make_image, prefix, tmp_path, compression, transport):
     base = make_image(prefix + "/base:1", size=3_000_000)
     names = [prefix + "/one:1", prefix + "/two"]
     identifiers = [make_image(names[0], base=base), make_image(names[1] + ":latest", base=base)]
     dest = str(tmp_path / "images") + ENDINGS[compression]
-    options = {"images": names, "dest": dest, "compression": compression}
+    options = {"images": names, "dest": dest, "compression": compression, "transport": transport}
 
     result = run_module("image_export", options)
     assert result["changed"], result
+    assert result["transport"] == transport
     assert [image["id"] for image in result["images"]] == identifiers
     assert result["images"][1]["tags"] == [names[1] + ":latest"]
     assert result["size"] == os.path.getsize(dest)
@@ -270,7 +273,8 @@ def test_an_engine_that_goes_away(engine, run_module, make_image, prefix, tmp_pa
     options = {"images": [prefix + "/one:1"], "dest": dest, "compression": "none"}
 
     Proxy(str(tmp_path / "export.sock"), limit)
-    result = run_module("image_export", dict(options, docker_host="unix://%s" % (tmp_path / "export.sock")))
+    export = dict(options, transport="api", docker_host="unix://%s" % (tmp_path / "export.sock"))
+    result = run_module("image_export", export)
     assert result["failed"]
     assert prefix in result["msg"]
     assert sorted(name for name in os.listdir(tmp_path) if not name.endswith(".sock")) == []
@@ -326,6 +330,89 @@ def test_another_image_store(engine, archive):
     engine.remove_image(archive["name"])
     result = _images.restore(store, {"src": archive["path"], "images": index["images"]}, False)
     assert (result["loaded"], result["tagged"]) == ([], [archive["name"]])
+
+
+def test_an_earlier_archive_is_shared_without_the_engine_saving_anything(engine, run_module, archive, tmp_path):
+    """The engine is reached through a socket that hangs up long before an image could pass."""
+    first = run_module("image_export", {"images": [archive["name"]], "dest": archive["path"]})
+    earlier = [dict({key: first[key] for key in ("sha256", "size", "raw_size", "images")}, path=archive["path"])]
+    folder = tmp_path / "next"
+    folder.mkdir()
+    Proxy(str(tmp_path / "engine.sock"), 50_000)
+    dest = str(folder / "one.tar")
+    options = {"images": [archive["name"]], "dest": dest, "compression": "none", "earlier": earlier,
+               "transport": "api", "docker_host": "unix://%s" % (tmp_path / "engine.sock")}
+    result = run_module("image_export", options)
+    assert (result.get("changed"), result.get("shared")) == (True, True), result
+    assert os.path.samefile(dest, archive["path"])
+    os.unlink(archive["path"])
+    engine.remove_image(archive["name"], force=True)
+    assert run_module("image_import", {"src": dest})["loaded"] == [archive["id"]]
+
+
+def test_an_earlier_archive_on_another_file_system(run_module, archive, tmp_path):
+    first = run_module("image_export", {"images": [archive["name"]], "dest": archive["path"]})
+    earlier = [dict({key: first[key] for key in ("sha256", "size", "raw_size", "images")}, path=archive["path"])]
+    folder = tmp_path / "other"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
+    try:
+        result = run_module("image_export", {
+            "images": [archive["name"]], "dest": str(folder / "one.tar"), "compression": "none", "earlier": earlier})
+        assert (result["changed"], result["shared"], result["raw_size"]) == (True, False, first["raw_size"])
+        assert sorted(os.listdir(folder)) == ["one.tar", "one.tar.json"]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_one_archive_for_each_image_is_as_good_as_one_for_all(engine, run_module, make_image, prefix, tmp_path):
+    base = make_image(prefix + "/base:1")
+    names = [prefix + "/one:1", prefix + "/two:1", prefix + "/one:2"]
+    identifiers = [make_image(name, base=base) for name in names[:2]]
+    identifiers.append(identifiers[0])
+    engine.tag(identifiers[0], names[2])
+    together = str(tmp_path / "images.tar.zst")
+    everything = run_module("image_export", {"images": names, "dest": together})["images"]
+    single = []
+    for number, wanted in enumerate(([names[0], names[2]], [names[1]])):
+        dest = str(tmp_path / ("image_%d.tar.zst" % number))
+        single.append({"src": dest, "images": run_module("image_export", {"images": wanted, "dest": dest})["images"]})
+
+    def restored(imports):
+        for name in [*names, prefix + "/base:1"]:
+            engine.remove_image(name, force=True)
+        assert not any(map(engine.image, identifiers))
+        results = [run_module("image_import", options) for options in imports]
+        assert all(result["changed"] for result in results), results
+        again = [run_module("image_import", options) for options in imports]
+        assert not any(result["changed"] for result in again), again
+        loaded = sorted(identifier for result in results for identifier in result["loaded"])
+        state = [(engine.image(name)["Id"], sorted(engine.image(name)["RepoTags"])) for name in names]
+        return loaded, sorted(tag for result in results for tag in result["tagged"]), state
+
+    outcome = restored([{"src": together, "images": everything}])
+    assert [identifier for identifier, _tags in outcome[2]] == identifiers
+    assert restored(single) == outcome
+    assert restored(single[::-1]) == outcome
+
+
+def test_images_loaded_side_by_side(engine, run_module, make_image, prefix, tmp_path):
+    """They share a layer that none has brought yet, and each brings one of its own."""
+    base = make_image(prefix + "/base:1", size=20_000_000)
+    names = ["%s/number:%d" % (prefix, number) for number in range(3)]
+    identifiers = [make_image(name, base=base) for name in names]
+    for number, name in enumerate(names):
+        run_module("image_export", {"images": [name], "dest": str(tmp_path / str(number)), "compression": "none"})
+    for name in [*names, prefix + "/base:1"]:
+        engine.remove_image(name, force=True)
+    assert not any(map(engine.image, identifiers))
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda number: run_module("image_import", {"src": str(tmp_path / str(number))}), range(3)))
+    assert [result.get("loaded") for result in results] == [[identifier] for identifier in identifiers], results
+    assert [engine.image(name)["Id"] for name in names] == identifiers
+    again = str(tmp_path / "again")
+    result = run_module("image_export", {"images": names, "dest": again, "compression": "none", "transport": "direct"})
+    assert [image["id"] for image in result["images"]] == identifiers
 
 
 @pytest.mark.slow

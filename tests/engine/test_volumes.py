@@ -16,67 +16,8 @@ import pytest
 from odd_tree import make_odd_tree
 from tree_state import difference, tree_state, whole_seconds, without
 
-DEBIAN = "moodleclaude-test/php-apache:latest"
 # What the engine's archive endpoint cannot carry; the second is what it does carry for some entries only.
 LOST = ("xattrs", "sparse")
-
-
-@pytest.fixture
-def debian(require_image):
-    """An image with GNU tar."""
-    return require_image(DEBIAN)
-
-
-@pytest.fixture
-def volume(engine, prefix):
-    """A function that creates a volume and returns (name, its folder on this host)."""
-
-    def create(word):
-        name = "%s-%s" % (prefix, word)
-        return name, engine.create_volume(name)["Mountpoint"]
-
-    return create
-
-
-@pytest.fixture
-def container(engine, prefix):
-    """A function that creates a container and returns its name."""
-
-    def create(word, image, binds=(), start=True, **extra):
-        name = "%s-%s" % (prefix, word)
-        engine.create_container(name, dict({
-            "Image": image, "Entrypoint": ["sleep", "600"], "Cmd": [], "StopSignal": "SIGKILL",
-            "HostConfig": {"Binds": list(binds), "NetworkMode": "none"},
-        }, **extra))
-        if start:
-            engine.start(name)
-        return name
-
-    return create
-
-
-@pytest.fixture
-def ok(run_module):
-    """A function that runs a module which must not fail."""
-
-    def run(name, check=False, diff=False, **args):
-        result = run_module(name, args, check, diff)
-        assert not result.get("failed"), result["msg"]
-        return result
-
-    return run
-
-
-@pytest.fixture
-def fails(run_module):
-    """A function that runs a module which must fail and returns its message."""
-
-    def run(name, **args):
-        result = run_module(name, args)
-        assert result.get("failed"), result
-        return result["msg"]
-
-    return run
 
 
 def assert_same(one, two):
@@ -570,16 +511,6 @@ def test_damaged_archives_leave_the_tree_alone(fails, ok, volume, debian, tmp_pa
     assert "no archive" in fails("volume_restore", volume=name, src=str(tmp_path / "no"), transport=way)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder of its own file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def test_full_disks(fails, ok, volume, small_disk, tmp_path):
     name, folder = volume("data")
     with open(os.path.join(folder, "big"), "wb") as handle, open("/dev/urandom", "rb") as source:
@@ -682,6 +613,10 @@ def _layer_state(engine, name, tmp_path, ok):
     return without(whole_seconds(state), *LOST)
 
 
+def _changes(engine, name):
+    return sorted((change["Path"], change["Kind"]) for change in engine.changes(name))
+
+
 def test_layer_of_a_created_container(engine, ok, fails, container, debian, changed_layer, tmp_path):
     origin, src = changed_layer
     name = container("copy", debian, start=False)
@@ -697,13 +632,70 @@ def test_layer_of_a_created_container(engine, ok, fails, container, debian, chan
     changed = [{change["Path"] for change in engine.changes(each) if change["Path"].startswith("/etc/apache2")}
                for each in (origin, name)]
     assert changed[1] <= changed[0]
+    before = _changes(engine, name)
     again = ok("volume_restore", container=name, path="/etc/apache2", src=src)
-    # The two names of one file are put anew each time.
-    assert set(again["changed_paths"]) <= {"new/hard", "new/deep/file"}
+    assert not again["changed"] and again["changed_paths"] == [] and again["files"] == result["files"]
+    assert _changes(engine, name) == before
     engine.start(name)
     assert in_container(engine, name, "cat", "/etc/apache2/new/deep/file") == b"1\n"
     assert b"moodle_backup" not in in_container(engine, name, "ls", "-a", "/etc/apache2")
     ok("volume_restore", container=name, path="/etc/apache2", src=src)
+
+
+def test_a_layer_that_is_right_is_not_touched(engine, ok, fails, container, debian, tmp_path, changed_layer):
+    """Not even by looking; and a damaged archive changes nothing."""
+    origin, src = changed_layer
+    name, dest = container("copy", debian, start=False), str(tmp_path / "image.tar")
+    ok("volume_archive", container=name, path="/etc/apache2", dest=dest)
+    assert not ok("volume_restore", container=name, path="/etc/apache2", src=dest)["changed"]
+    with open(src, "rb") as whole, open(str(tmp_path / "cut"), "wb") as cut:
+        cut.write(whole.read()[:-200])
+    fails("volume_restore", container=name, path="/etc/apache2", src=str(tmp_path / "cut"))
+    assert engine.changes(name) == []
+
+
+def test_compare_writes_nothing(engine, ok, fails, volume, container, debian, changed_layer, tmp_path):
+    """In a volume, a running container's layer and a single file; through the API everything counts as different."""
+    origin, src = changed_layer
+    there = {"container": origin, "path": "/etc/apache2", "src": src, "compare": True}
+    changes = _changes(engine, origin)
+    result = ok("volume_restore", **there)
+    assert result["different"] is False and result["changed"] is False and result["changed_paths"] == []
+    assert ok("volume_restore", phase="prepare", transaction="t1", **there)["different"] is False
+    assert ok("volume_restore", transport="api", **there)["different"] is True
+    assert _changes(engine, origin) == changes
+    other = ok("volume_restore", **dict(there, container=container("other", debian)), diff=True)
+    assert other["different"] is True and other["changed"] is False
+    assert {"apache2.conf", "envvars", "new", "magic"} <= set(other["changed_paths"])
+    assert "apache2.conf\n" in other["diff"]["before"]
+    assert "goes with" in fails("volume_restore", phase="rollback", transaction="t1", **there)
+
+    name, folder = volume("data")
+    make_odd_tree(folder)
+    dest = str(tmp_path / "data.tar.zst")
+    ok("volume_archive", volume=name, dest=dest)
+    state = tree_state(folder)
+    here = {"volume": name, "src": dest, "compare": True}
+    assert ok("volume_restore", **here)["different"] is False
+    with open(os.path.join(folder, "empty", "new"), "w") as handle:
+        handle.write("1")
+    result = ok("volume_restore", **here)
+    assert result["different"] is True and result["changed_paths"] == ["empty/new"]
+    assert ok("volume_restore", keep=["empty/*"], **here)["different"] is False
+    assert ok("volume_restore", paths=["odd folders"], **here)["different"] is False
+    os.unlink(os.path.join(folder, "empty", "new"))
+    assert_same({**tree_state(folder), b"empty": state[b"empty"]}, state)
+
+    config = str(tmp_path / "config.tar")
+    ok("volume_archive", volume=name, path="owned", dest=config)
+    one = {"volume": name, "path": "owned", "src": config, "compare": True}
+    assert ok("volume_restore", **one)["different"] is False
+    os.chown(os.path.join(folder, "owned"), 34, -1)
+    assert ok("volume_restore", **one)["different"] is True
+    assert ok("volume_restore", **dict(one, path="missing"))["different"] is True
+    assert "single file" in fails("volume_restore", **dict(one, path="cache"))
+    assert ok("volume_restore", **dict(here, volume=None, path=str(tmp_path / "no" / "such")))["different"] is True
+    assert not os.path.exists(tmp_path / "no")
 
 
 def test_layer_through_the_api(engine, ok, container, debian, changed_layer, tmp_path):
