@@ -10,7 +10,6 @@ locks/<stack>.lock, restores/<stack>.json (the restore that is under way).
 """
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -19,13 +18,13 @@ import shutil
 import stat
 import time
 
-from . import _manifest, _naming
+from . import _manifest, _naming, _pause, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, NotFoundError, StorageError, UsageError
 from ._lock import StackLock
-from ._stream import PartialFile, fsync_directory, sha256_of
+from ._stream import PartialFile, fsync_directory
+from ._verify import METADATA, checksum_tree
 
-METADATA = "backup.json"
-FORMAT = 1
+FORMAT = 2  # 1 had the stored files in the data directory's archive and all images in one
 _PARTIAL = ".partial_"
 
 
@@ -49,6 +48,10 @@ class Root:
     def record(self, stack):
         """Return the path (str) of the file that describes the stack's restore under way."""
         return os.path.join(self.path, "restores", "%s.json" % _naming.check_name(stack, "stack"))
+
+    def pool(self, stack):
+        """Return the folder (str) of the stored files that the stack's backups share."""
+        return os.path.join(self.path, "pools", _naming.check_name(stack, "stack"), "filedir")
 
     def folder(self, name):
         return os.path.join(self.backups, _naming.check_name(name))
@@ -89,6 +92,8 @@ def begin(root, stack, name, token, engine=None):
     try:
         _refuse_during_restore(root, stack)
         removed = remove_leftovers(root, stack)
+        if engine is not None and _pause.resume(engine, root, stack):
+            removed.append("what held the site still")
         if engine is not None:
             removed += ["helper container"] * engine.remove_helpers(lock.path)
         while wanted is None and os.path.lexists(folder):
@@ -138,12 +143,16 @@ def remove_leftovers(root, stack):
     return removed
 
 
-def publish(root, stack, name, token, metadata, checksums=None):
+def publish(root, stack, name, token, metadata, checksums=None, texts=None, shared=None):
     """Make a partial folder a backup: metadata, manifest, everything on disk, rename; then give the lock back.
 
     :param metadata: dict, written to backup.json together with format, name, stack and created.
+    :param texts: dict of file name to text, small files that are written too, or None.
     :param checksums: dict of file name to hex SHA-256 as it was written, or None; each is checked against the disk.
-    :returns: {"name", "folder", "size" (bytes), "files" (count)}. :raises: IntegrityError, LockedError, StorageError.
+    :param shared: dict of file name to hex SHA-256 of what is a hard link to a file of an earlier backup, or None: it
+        was read when that backup was made, and is not read again.
+    :returns: {"name", "folder", "size" (bytes), "added" (bytes not shared with another backup), "files" (count)}.
+    :raises: IntegrityError, LockedError, StorageError.
     """
     lock = root.lock(stack)
     lock.check(token)
@@ -154,28 +163,31 @@ def publish(root, stack, name, token, metadata, checksums=None):
     document = dict(metadata, format=FORMAT, name=name, stack=stack, created=created)
     document["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
     _write_json(os.path.join(partial, METADATA), document)
-    found = checksum_tree(partial)
+    for path, text in (texts or {}).items():
+        _write(os.path.join(partial, _naming.check_name(path, "file")), text.encode())
+    found = checksum_tree(partial, shared)
     for path, digest in (checksums or {}).items():
         if found.get(path) != digest:
             raise IntegrityError(
                 "%s on disk is not what was written" % os.path.join(partial, path),
                 "Check the disk's health and its free space.",
             )
-    with PartialFile(os.path.join(partial, _manifest.FILENAME)) as out:
-        out.write(_manifest.render(found).encode())
-        out.publish()
-    size = seal(partial)
+    _write(os.path.join(partial, _manifest.FILENAME), _manifest.render(found).encode())
+    size, added = seal(partial)
     if os.path.lexists(folder):
         raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups))
     os.rename(partial, folder)
     fsync_directory(root.backups)
     lock.release(token)
-    return {"name": name, "folder": folder, "size": size, "files": len(found) + 1}
+    return {"name": name, "folder": folder, "size": size, "added": added, "files": len(found) + 1}
 
 
 def seal(folder):
-    """Give every file mode 0600 and every folder 0700, owner ourselves, and bring all to disk. Return bytes (int)."""
-    total = 0
+    """Give every file mode 0600 and every folder 0700, owner ourselves, and bring all to disk.
+
+    :returns: bytes of all files, bytes of those that have no other name anywhere (two int).
+    """
+    total = own = 0
     for base, _folders, files in os.walk(folder, topdown=False):
         for entry in files:
             fd = os.open(os.path.join(base, entry), os.O_RDONLY | os.O_NOFOLLOW)
@@ -183,13 +195,15 @@ def seal(folder):
                 os.fchown(fd, os.geteuid(), os.getegid())
                 os.fchmod(fd, 0o600)
                 os.fsync(fd)
-                total += os.fstat(fd).st_size
+                found = os.fstat(fd)
+                total += found.st_size
+                own += found.st_size if found.st_nlink == 1 else 0
             finally:
                 os.close(fd)
         os.chown(base, os.geteuid(), os.getegid())
         os.chmod(base, 0o700)
         fsync_directory(base)
-    return total
+    return total, own
 
 
 def abandon(root, stack, name, token):
@@ -205,47 +219,19 @@ def abandon(root, stack, name, token):
     return True
 
 
-def checksum_tree(folder, workers=2):
-    """Return a dict of relative path to hex SHA-256 of every file below a folder, but the manifest.
+def verify(folder, record=True):
+    """Check every file of a backup against its manifest, and its blobs in the stack's pool.
 
-    :raises: IntegrityError if there is anything but folders and regular files.
-    """
-    paths = []
-    for base, folders, files in os.walk(folder):
-        for entry in folders + files:
-            path = os.path.join(base, entry)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode):
-                paths.append(os.path.relpath(path, folder))
-            elif not stat.S_ISDIR(mode):
-                raise IntegrityError("%s is neither a file nor a folder" % path)
-    paths = [path for path in paths if path != _manifest.FILENAME]
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        digests = pool.map(lambda path: sha256_of(os.path.join(folder, path)), paths)
-        return dict(zip(paths, digests))
-
-
-def verify(folder):
-    """Check every file of a backup against its manifest.
-
+    :param record: bool, whether to bring what is found into the stack's damaged record.
     :returns: list of {"path", "problem"}, empty if the backup is whole; problem is missing, damaged or unknown.
     :raises: IntegrityError if the manifest itself is missing or damaged.
     """
-    try:
-        with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
-            expected = _manifest.parse(handle.read())
-    except FileNotFoundError as error:
-        raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.") from error
-    except UnicodeDecodeError as error:
-        raise IntegrityError("%s of %s is damaged" % (_manifest.FILENAME, folder)) from error
-    if METADATA not in expected:
-        raise IntegrityError("%s of %s does not name %s" % (_manifest.FILENAME, folder, METADATA))
-    return _manifest.differences(expected, checksum_tree(folder))
+    return _verify.check(folder, record)[0]
 
 
-def require_whole(folder):
-    """Return how many files were checked (int); raise IntegrityError that names the first problems if any differs."""
-    problems = verify(folder)
+def require_whole(folder, record=True):
+    """Return how many files and blobs were checked (int); raise IntegrityError that names the first problems if any."""
+    problems, count = _verify.check(folder, record)
     if problems:
         named = ", ".join("%(path)s (%(problem)s)" % problem for problem in problems[:5])
         more = " and %d more" % (len(problems) - 5) if len(problems) > 5 else ""
@@ -253,8 +239,7 @@ def require_whole(folder):
             "The backup in %s is damaged: %s%s" % (folder, named, more),
             "Take another backup, or fetch a good copy of these files.", problems=problems,
         )
-    with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
-        return sum(1 for _line in handle)
+    return count
 
 
 def load(folder):
@@ -300,11 +285,16 @@ def find(root, name, stack=None):
                 "There are: %s." % ", ".join(names[-10:]) if names else "There is none at all.",
             )
         return dict(load(path), path=path)
-    candidates = [backup for backup in complete(root) if stack is None or backup["stack"] == stack]
+    published = [backup for backup in complete(root) if stack is None or backup["stack"] == stack]
+    candidates = [backup for backup in published if backup.get("complete", True)]
     stacks = sorted({backup["stack"] for backup in candidates})
     if not candidates:
         of_stack = " of stack '%s'" % stack if stack else ""
-        raise NotFoundError("There is no complete backup%s in %s" % (of_stack, root.backups))
+        others = ", ".join(backup["name"] for backup in published[-5:])
+        raise NotFoundError(
+            "There is no complete backup%s in %s" % (of_stack, root.backups),
+            "There are incomplete ones, to be restored by name only: %s." % others if others else None,
+        )
     if len(stacks) > 1:
         raise UsageError(
             "The backups in %s are of several stacks: %s" % (root.backups, ", ".join(stacks)),
@@ -373,8 +363,12 @@ def end_restore(root, stack, token, finished=True):
 
 
 def _write_json(path, document):
+    _write(path, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _write(path, content):
     with PartialFile(path, overwrite=True) as out:
-        out.write(json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
+        out.write(content)
         out.publish()
 
 

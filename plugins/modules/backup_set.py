@@ -62,10 +62,22 @@ options:
     description: What RV(ignore:backup.json) says about the backup, besides its name, stack and time.
     type: dict
     default: {}
+  texts:
+    description: Small text files that are written into the backup, by name.
+    type: dict
+    default: {}
   checksums:
     description: SHA-256 (hex) of files of the backup as they were written, by relative path; checked against the disk.
     type: dict
     default: {}
+  shared:
+    description:
+      - SHA-256 (hex) of files that are hard links to files of an earlier backup, by relative path. They were read when
+        that backup was made and are not read again; the manifest gets these values.
+      - A file that turns out to have no other name is read all the same.
+    type: dict
+    default: {}
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -103,13 +115,27 @@ lock:
   description: Path of the stack's lock. Modules that find it in the environment variable MOODLE_BACKUP_LOCK hold it.
   type: str
   returned: state is begun
+pool:
+  description: The folder of the stored files that all backups of the stack share.
+  type: str
+  returned: state is begun
+earlier:
+  description:
+    - Archives of earlier backups that this one may share, the newest first, with C(path) and what is known of each.
+  type: list
+  elements: dict
+  returned: state is begun
 removed:
   description: What dead runs had left behind.
   type: list
   elements: str
   returned: state is begun
 size:
-  description: Bytes that the backup takes.
+  description: Bytes of all files of the backup.
+  type: int
+  returned: state is published
+added:
+  description: Bytes of those files that it does not share with an earlier backup.
   type: int
   returned: state is published
 files:
@@ -120,6 +146,7 @@ files:
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set
 from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._earlier import candidates
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
 
 
@@ -128,6 +155,8 @@ def work(params, check_mode):
     root = _backup_set.Root(params["root"], params["lock_timeout"])
     stack, name, token = params["stack"], params["name"], params["run"]
     result = {"changed": True, "name": name, "run": token}
+    if params["state"] == "begun":
+        result.update(pool=root.pool(stack), earlier=candidates(root, stack))
     if check_mode:
         if params["state"] == "begun":
             result.update(_backup_set.foresee(root, stack, name))
@@ -135,7 +164,8 @@ def work(params, check_mode):
     elif params["state"] == "begun":
         result.update(_backup_set.begin(root, stack, name, token, Engine(params)))
     elif params["state"] == "published":
-        result.update(_backup_set.publish(root, stack, name, token, params["metadata"], params["checksums"]))
+        result.update(_backup_set.publish(root, stack, name, token, params["metadata"], params["checksums"],
+                                          params["texts"], params["shared"]))
     else:
         result["changed"] = _backup_set.abandon(root, stack, name, token)
     return result
@@ -151,7 +181,9 @@ def main():
             "run": {"type": "str", "required": True},
             "lock_timeout": {"type": "int", "default": 900},
             "metadata": {"type": "dict", "default": {}},
+            "texts": {"type": "dict", "default": {}},
             "checksums": {"type": "dict", "default": {}},
+            "shared": {"type": "dict", "default": {}},
         },
         required_if=[("state", "published", ["name"]), ("state", "abandoned", ["name"])],
         supports_check_mode=True,

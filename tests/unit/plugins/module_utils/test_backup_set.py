@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _lock
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _lock, _verify
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
     ExistsError,
     IntegrityError,
@@ -163,6 +165,44 @@ def test_latest_is_the_newest_complete_one_even_if_the_clock_was_set_back(root, 
     make(root, "third")
     _backup_set.begin(root, "school", "fourth", "me")
     assert _backup_set.find(root, "latest", "school")["name"] == "third"
+
+
+def test_latest_is_never_one_that_is_not_complete(root):
+    for name, whole in (("one", True), ("two", False)):
+        _backup_set.begin(root, "school", name, "me")
+        _backup_set.publish(root, "school", name, "me", {"complete": whole})
+    assert _backup_set.find(root, "latest", "school")["name"] == "one"
+    assert _backup_set.find(root, "two")["complete"] is False
+    shutil.rmtree(root.folder("one"))
+    with pytest.raises(NotFoundError) as caught:
+        _backup_set.find(root, "latest")
+    assert "no complete backup" in caught.value.message and "by name only: two" in caught.value.hint
+
+
+def test_what_another_backup_has_too_is_neither_read_nor_counted(root, monkeypatch):
+    first = make(root, "one", content=b"x" * 1000)
+    assert first["added"] == first["size"] > 1000
+    known = hashlib.sha256(b"x" * 1000).hexdigest()
+    begun = _backup_set.begin(root, "school", "two", "me")
+    os.link(os.path.join(first["folder"], "a file"), os.path.join(begun["folder"], "a file"))
+    with open(os.path.join(begun["folder"], "alone"), "wb") as handle:
+        handle.write(b"y" * 10)
+    read, sha256_of = [], _verify.sha256_of
+    monkeypatch.setattr(_verify, "sha256_of", lambda path: read.append(os.path.basename(path)) or sha256_of(path))
+    shared = {"a file": known, "alone": "0" * 64}  # a word that is not true of the second
+    second = _backup_set.publish(root, "school", "two", "me", {}, shared=shared)
+    assert sorted(read) == ["alone", "backup.json"]
+    assert second["size"] - second["added"] == 1000
+    monkeypatch.undo()
+    assert _backup_set.verify(second["folder"]) == []
+    shutil.rmtree(first["folder"])
+    assert _backup_set.require_whole(second["folder"]) == 3
+
+
+def test_each_stack_has_a_pool_of_its_own(root):
+    assert root.pool("school") == os.path.join(root.path, "pools", "school", "filedir")
+    with pytest.raises(UsageError):
+        root.pool("../school")
 
 
 def test_latest_of_several_stacks_needs_the_stack(root):
