@@ -50,9 +50,11 @@ images: ## build all test images from Debian packages
 	@$(TOOLS)/setup
 	@$(TOOLS)/run tests/images/build --all
 
-benchmark: ## compare with the original way of backing up
+benchmark: ## compare with other ways of backing up, and see how cost grows (ARGS="--scale 0.05" for a quick look)
 	@$(TOOLS)/setup
-	@$(TOOLS)/run benchmarks/run
+	@$(TOOLS)/run tests/images/build moodle:latest postgresql:15
+	@$(TOOLS)/run benchmarks/run $(ARGS)
+	@$(TOOLS)/run benchmarks/run --growth $(GROWTH_ARGS)
 
 clean: ## remove what the targets above made in the checkout
 	@$(TOOLS)/clean

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, MoodleClaude contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures a command: wall time, processor time, memory of Ansible modules, what is written to disk."""
+"""Measures a command: wall time, processor time, memory of its processes, what is written to disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ctypes
 import os
 import re
 import resource
+import signal
 import subprocess
 import threading
 import time
@@ -19,9 +20,10 @@ from stack import BenchmarkError
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MODULE = re.compile(rb"AnsiballZ_(\w+)\.py")
-_INTERVAL = 0.04  # seconds between two looks at the processes
+_PSS = re.compile(rb"^Pss:\s+(\d+)", re.MULTILINE)
+_PEAK = re.compile(r"VmHWM:\s+(\d+)")
+_INTERVAL = 0.1  # seconds between two looks at the processes
 
 
 @dataclass
@@ -33,7 +35,10 @@ class Measurement:
     machine: float = 0.0  # processor seconds of the whole machine, which dockerd and the containers are part of
     disk: int = 0  # bytes that the machine wrote to disk
     idle_load: float = 0.0  # processors that others kept busy just before
-    modules: dict[str, dict[str, int]] = field(default_factory=dict)  # module → {"own", "all"}: peak memory in bytes
+    memory: int = 0  # peak of all processes outside of dockerd together, in bytes
+    module_memory: int = 0  # the same for those that belong to Ansible modules alone
+    # module → {"own": peak of its largest process, "all": peak of all its processes together}, in bytes
+    modules: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def adopt_orphans() -> None:
@@ -80,7 +85,7 @@ def measure(words: list[str], log: Path, environment: dict[str, str]) -> Measure
     """
     result = Measurement(idle_load=round(idle_load(), 2))
     stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(result.modules, stop))
+    watcher = threading.Thread(target=_watch, args=(result, stop))
     used, busy, written, started = _children_seconds(), *_counters(), time.monotonic()
     with log.open("wb") as stream:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment,
@@ -89,8 +94,7 @@ def measure(words: list[str], log: Path, environment: dict[str, str]) -> Measure
         try:
             status = process.wait()
         except BaseException:
-            os.killpg(process.pid, 15)
-            process.wait(30)
+            _end(process)
             raise
         finally:
             stop.set()
@@ -104,6 +108,25 @@ def measure(words: list[str], log: Path, environment: dict[str, str]) -> Measure
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
         raise BenchmarkError(f"{' '.join(words[:3])} … failed with exit code {status}:\n{tail}")
     return result
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a command and what it started: they may clean up, but not for ever."""
+    for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass  # its first process has ended; others may have left the group
+        deadline = time.monotonic() + patience
+        while process.poll() is None or _children(os.getpid()):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+            if process.poll() is not None:
+                _reap()
+        for child in _children(os.getpid()):
+            if child != process.pid:
+                os.kill(child, number)
 
 
 def _counters() -> tuple[float, int]:
@@ -125,32 +148,72 @@ def _reap() -> None:
             return
 
 
-# --- memory of modules ----------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------------------------
 
 
-def _watch(modules: dict[str, dict[str, int]], stop: threading.Event) -> None:
-    while not stop.wait(_INTERVAL):
-        _look(os.getpid(), None, modules, {})
+def storage_bytes(folder: Path) -> tuple[int, int]:
+    """Bytes that a folder takes on its disk, and the sizes of its files together; each inode counts once.
 
-
-def _look(pid: int, module: str | None, modules: dict[str, dict[str, int]], sums: dict[str, int]) -> None:
-    """Add the memory of a process and its descendants to the sums of the modules that they belong to."""
-    pending = [(pid, module)]
+    A folder that is not there takes nothing.
+    """
+    allocated = apparent = 0
+    seen = set()
+    pending = [folder] if folder.is_dir() else []
     while pending:
-        current, owner = pending.pop()
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                elif found.st_nlink > 1:
+                    if (found.st_dev, found.st_ino) in seen:
+                        continue
+                    seen.add((found.st_dev, found.st_ino))
+                allocated += found.st_blocks * 512
+                apparent += 0 if entry.is_dir(follow_symlinks=False) else found.st_size
+    return allocated, apparent
+
+
+def _watch(result: Measurement, stop: threading.Event) -> None:
+    while not stop.wait(_INTERVAL):
+        sums = _look(os.getpid(), result.modules)
+        result.memory = max(result.memory, sum(sums.values()))
+        result.module_memory = max(result.module_memory, sum(sums.values()) - sums.get("", 0))
+
+
+def _look(root: int, modules: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Look once at the descendants of a process. Return module → memory in bytes; "" is what belongs to none.
+
+    A page that several processes share counts once (PSS), so that forked children are not counted twice.
+    """
+    sums: dict[str, int] = {}
+    pending = [(child, "") for child in _children(root)]
+    while pending:
+        pid, owner = pending.pop()
         try:
-            words = Path(f"/proc/{current}/cmdline").read_bytes().split(b"\0")
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             named = _MODULE.search(words[1]) if len(words) > 1 else None
-            if named and owner is None:
-                owner = named.group(1).decode()
-                peak = re.search(r"VmHWM:\s+(\d+)", _proc(f"{current}/status"))
+            if named:
+                owner = owner or named.group(1).decode()
+                peak = _PEAK.search(_proc(f"{pid}/status"))
                 entry = modules.setdefault(owner, {"own": 0, "all": 0})
                 entry["own"] = max(entry["own"], int(peak.group(1)) * 1024 if peak else 0)
-            if owner:
-                sums[owner] = sums.get(owner, 0) + int(_proc(f"{current}/statm").split()[1]) * _PAGE
-            for task in Path(f"/proc/{current}/task").iterdir():
-                pending += [(int(child), owner) for child in (task / "children").read_text().split()]
+            shared = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+            sums[owner] = sums.get(owner, 0) + (int(shared.group(1)) * 1024 if shared else 0)
+            pending += [(child, owner) for child in _children(pid)]
         except OSError:
             continue  # it has ended meanwhile
     for name, total in sums.items():
-        modules[name]["all"] = max(modules[name]["all"], total)
+        if name:
+            modules[name]["all"] = max(modules[name]["all"], total)
+    return sums
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    except OSError:
+        pass  # a thread or the process has ended meanwhile
+    return found

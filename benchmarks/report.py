@@ -1,83 +1,133 @@
 # Copyright: (c) 2026, MoodleClaude contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns the results of the benchmark into tables."""
+"""Turns results into Markdown that reads well in a terminal, too."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import statistics
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
-MB = 1_000_000
-STEPS = {
-    "backup": "full backup",
-    "restore-in-place": "restore in place",
-    "restore-empty": "restore onto an emptied engine",
-}
-FIGURES = {
-    "wall": ("wall time, s", 1),
-    "machine": ("processor time of the whole machine, s", 1),
-    "processes": ("processor time of its own processes, s", 1),
-    "disk": ("written to disk, MB", MB),
-    "size": ("size of the backup, MB", MB),
-}
-MEMORY_LIMIT = 150 * MB
+import floors
+import plot
+import report_growth
+import targets
+from tables import FIGURES, MB, STEPS, number, ratio, table, typical
+
+MEMORY_LIMIT = 150 * MB  # of one process of ours
 SLOW_TASK = 0.8  # seconds; what is shorter is added up
+
+
+def text(results: dict) -> str:
+    """The whole report of one series."""
+    parts = {"comparison": comparison, "growth": report_growth.parts, "memory": memory}[results["series"]](results)
+    head = [f"Machine: {machine_line(results['machine'])}.", conditions(results)]
+    return "\n\n".join(part for part in head + parts if part)
+
+
+def comparison(results: dict) -> list[str]:
+    runs = results["runs"]
+    ways = list(dict.fromkeys(run["way"] for run in runs))
+    ways.sort(key=("original", "restic", "ours").index)
+    parts = [f"Site: {site_line(results['site'])}.", plot.bars(runs, ways)]
+    parts += [figure_table(runs, ways, figure) for figure in FIGURES]
+    parts += [floor_table(results["floors"]), targets.table_of(results)]
+    parts += [parts_table(runs, way) for way in ways if way != "ours"]
+    if "ours" in ways:
+        parts += [task_table(runs, step) for step in steps_of(runs)]
+        parts.append(memory_table(runs))
+    return parts
+
+
+def memory(results: dict) -> list[str]:
+    return [memory_table(results["runs"])]
+
+
+# --- the machine and the site ---------------------------------------------------------------------------------------
 
 
 def machine() -> dict[str, object]:
     """The machine, without anything that names it."""
-    memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024
+    total = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024
     asked = subprocess.run(["docker", "info", "--format", "{{json .}}"], capture_output=True, check=True)
     engine = json.loads(asked.stdout)
-    return {"cores": os.cpu_count(), "memory_bytes": memory, "system": engine["OperatingSystem"],
-            "engine": engine["ServerVersion"], "storage_driver": engine["Driver"]}
+    found = {"cores": os.cpu_count(), "memory_bytes": total, "system": engine["OperatingSystem"],
+             "engine": engine["ServerVersion"], "storage_driver": engine["Driver"]}
+    try:
+        asked = subprocess.run(["restic", "version"], capture_output=True, text=True, check=True)
+        found["restic"] = asked.stdout.split()[1]
+    except FileNotFoundError:
+        pass
+    return found
 
 
-def typical(runs: Iterable[dict], step: str, way: str, figure: str) -> float | None:
-    """The median of a figure over all runs, or None if there was none."""
-    found = [run[figure] for run in runs if run["step"] == step and run["way"] == way and run.get(figure) is not None]
-    return statistics.median(found) if found else None
+def machine_line(found: dict[str, object]) -> str:
+    return (
+        f"{found['cores']} cores, {found['memory_bytes'] / 2**30:.0f} GiB of memory, {found['system']}, Docker Engine"
+        f" {found['engine']}, storage driver {found['storage_driver']}"
+        + (f", restic {found['restic']}" if "restic" in found else "")
+    )
 
 
-def ratio(runs: list[dict], step: str, figure: str = "wall") -> float | None:
-    """How many times as much the original way needs."""
-    original, ours = (typical(runs, step, way, figure) for way in ("original", "ours"))
-    return original / ours if original and ours else None
+def site_line(site: dict[str, int]) -> str:
+    return (
+        f"code {site['code_bytes'] / MB:.0f} MB in {site['code_files']} files, data {site['data_bytes'] / MB:.0f} MB in"
+        f" {site['data_files']} files, database {site['database_bytes'] / MB:.0f} MB on disk and"
+        f" {site['sql_bytes'] / MB:.0f} MB as SQL, images {site['web_image_bytes'] / MB:.0f} MB and"
+        f" {site['db_image_bytes'] / MB:.0f} MB"
+    )
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table that reads well as text, too; the first row is its head. Numbers are set to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-
-    def line(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    def cells(row: tuple[str, ...]) -> list[str]:
-        return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(cells(rows[0])), line(rule), *(line(cells(row)) for row in rows[1:])])
+def conditions(results: dict) -> str:
+    busiest = max(run["idle_load"] for run in results["runs"])
+    cache = "was dropped" if all(run["cold"] for run in results["runs"]) else "could not be dropped"
+    return (
+        f"Scale {results['scale']:g}. The page cache {cache} before each step. Other work kept at most {busiest:.1f}"
+        f" processors busy just before a step. Rounds: {results['repeat']}"
+        + ("; the median counts." if results["repeat"] > 1 else ".")
+    )
 
 
-def step_tables(runs: list[dict]) -> str:
-    parts = []
-    for step, title in STEPS.items():
-        rows = [(title, "original", "ours", "original / ours")]
-        for figure, (label, unit) in FIGURES.items():
-            values = [typical(runs, step, way, figure) for way in ("original", "ours")]
-            if any(value is not None for value in values):
-                quotient = ratio(runs, step, figure)
-                shown = ["" if value is None else f"{value / unit:.1f}" for value in values]
-                rows.append((label, *shown, f"{quotient:.2f}" if quotient else ""))
-        if len(rows) > 1:
-            parts.append(table(rows))
-    return "\n\n".join(parts)
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+def steps_of(runs: list[dict]) -> list[str]:
+    return [step for step in STEPS if any(run["step"] == step for run in runs)]
+
+
+def figure_table(runs: list[dict], ways: list[str], figure: str) -> str:
+    """One figure, a step each line."""
+    label, unit, digits = FIGURES[figure]
+    others = [way for way in ways if way != "ours"] if "ours" in ways else []
+    rows = [(label, *ways, *(f"{way} / ours" for way in others))]
+    for step in steps_of(runs):
+        if figure == "added" and step.startswith("restore"):
+            continue
+        quotients = [ratio(runs, step, way, figure) for way in others]
+        rows.append((STEPS[step], *(number(typical(runs, figure, step=step, way=way), unit, digits) for way in ways),
+                     *(number(quotient, 1, 2 if quotient and quotient < 10 else 0) for quotient in quotients)))
+    return table(rows)
+
+
+def floor_table(found: list[dict]) -> str:
+    rows = [("floor: each alone, with nothing beside it", "wall time, s", "processor time of the machine, s")]
+    rows += [(floors.ALL[entry["floor"]].title, number(entry["wall"]), number(entry["machine"])) for entry in found]
+    return table(rows) if found else ""
+
+
+def parts_table(runs: list[dict], way: str) -> str:
+    """Seconds that each part of a script took, in the last round."""
+    steps = steps_of(runs)
+    seconds: dict[str, dict[str, float]] = {}
+    for run in runs:
+        if run["way"] == way:
+            for task in run["tasks"]:
+                seconds.setdefault(task["task"], {})[run["step"]] = task["seconds"]
+    rows = [(f"{way}: part, s", *steps)]
+    return table(rows + [(part, *(number(found.get(step)) for step in steps)) for part, found in seconds.items()])
 
 
 def task_table(runs: list[dict], step: str) -> str:
@@ -94,11 +144,14 @@ def task_table(runs: list[dict], step: str) -> str:
     rows.sort(key=lambda row: -float(row[1]))
     rows += [(f"shorter ones, {sum(task['seconds'] < SLOW_TASK for task in run['tasks'])} tasks", f"{short:.1f}"),
              ("Ansible before, between and after", f"{run['wall'] - total:.1f}")]
-    return table([(f"{STEPS[step]}: task", "s"), *rows])
+    return table([(f"ours, {STEPS[step]}: task", "s"), *rows])
+
+
+# --- memory of modules ----------------------------------------------------------------------------------------------
 
 
 def peaks(runs: list[dict]) -> dict[str, dict[str, int]]:
-    """Module → highest memory of its process ("own") and together with its children ("all"), in bytes."""
+    """Module → highest memory of one process ("own") and of all its processes ("all"), in bytes."""
     found: dict[str, dict[str, int]] = {}
     for run in runs:
         for module, peak in (run.get("modules") or {}).items():
@@ -108,47 +161,13 @@ def peaks(runs: list[dict]) -> dict[str, dict[str, int]]:
     return found
 
 
+def too_large(results: dict) -> list[str]:
+    """The modules of which a process took more memory than it may."""
+    return sorted(name for name, peak in peaks(results["runs"]).items() if peak["own"] > MEMORY_LIMIT)
+
+
 def memory_table(runs: list[dict]) -> str:
-    rows = [("module", "its process, MB", "with its children, MB")]
-    for module, peak in sorted(peaks(runs).items(), key=lambda entry: -entry[1]["own"]):
+    rows = [("ours: module", "its largest process, MB", "all its processes, MB")]
+    for module, peak in sorted(peaks(runs).items(), key=lambda entry: -entry[1]["all"]):
         rows.append((module, f"{peak['own'] / MB:.0f}", f"{peak['all'] / MB:.0f}"))
     return table(rows)
-
-
-def site_line(site: dict[str, int]) -> str:
-    return (
-        f"code {site['code_bytes'] / MB:.0f} MB in {site['code_files']} files, data {site['data_bytes'] / MB:.0f} MB in"
-        f" {site['data_files']} files, database {site['database_bytes'] / MB:.0f} MB on disk and"
-        f" {site['sql_bytes'] / MB:.0f} MB as SQL, images {site['web_image_bytes'] / MB:.0f} MB and"
-        f" {site['db_image_bytes'] / MB:.0f} MB"
-    )
-
-
-def machine_line(found: dict[str, object]) -> str:
-    return (
-        f"{found['cores']} cores, {found['memory_bytes'] / 2**30:.0f} GiB of memory, {found['system']}, Docker Engine"
-        f" {found['engine']}, storage driver {found['storage_driver']}"
-    )
-
-
-def text(results: dict) -> str:
-    """The whole report as Markdown."""
-    runs = results["runs"]
-    parts = [f"Site: {site_line(results['site'])}.", f"Machine: {machine_line(results['machine'])}.",
-             conditions(results), step_tables(runs)]
-    if results["memory"]:
-        return "\n\n".join([parts[0], memory_table(runs)])
-    ours = [step for step in STEPS if any(run["step"] == step and run["way"] == "ours" for run in runs)]
-    parts += [task_table(runs, step) for step in ours]
-    if ours:
-        parts.append(memory_table(runs))
-    return "\n\n".join(part for part in parts if part)
-
-
-def conditions(results: dict) -> str:
-    busiest = max(run["idle_load"] for run in results["runs"])
-    cache = "was dropped" if results["caches_dropped"] else "could not be dropped"
-    return (
-        f"The page cache {cache} before each step. Other work kept at most {busiest:.1f} processors busy just before."
-        f" Runs of each step: {results['repeat']}; the median counts."
-    )

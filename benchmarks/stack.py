@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, MoodleClaude contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The benchmark's stack: the stand-in site of the tests, brought to the size of a real one; and its removal."""
+"""The benchmark's stack: the stand-in site of the tests, brought to the size of a real one; its removal."""
 
 from __future__ import annotations
 
@@ -183,12 +183,24 @@ def install(folder: Path, port: int) -> None:
 
 
 def fill(size: Size) -> None:
-    options = {"users": size.users, "files": size.data_files, "size-mb": size.data_mb * MB / 1048576,
-               "rows": size.log_rows}
-    docker("exec", "--interactive", "--user", "www-data", WEB, "php", f"{CODE}/local/moodleclaude/cli/fill.php",
-           *(f"--{name}={value}" for name, value in options.items()), text="benchmark\n")
+    _fill(1, users=size.users, files=size.data_files, **{"size-mb": size.data_mb * MB / 1048576}, rows=size.log_rows)
     query("UPDATE mdl_logstore_standard_log SET realuserid = NULL WHERE id % 3 = 0")  # real tables are not dense
     query("VACUUM (ANALYZE, PARALLEL 0)")  # several workers want more shared memory than a container has
+    query("CHECKPOINT")
+
+
+def _fill(seed: int, **options: float) -> None:
+    docker("exec", "--interactive", "--user", "www-data", WEB, "php", f"{CODE}/local/moodleclaude/cli/fill.php",
+           f"--seed={seed}", *(f"--{name}={value}" for name, value in options.items()), text="benchmark\n")
+
+
+def change(size: Size) -> None:
+    """Change the site as a day of use does: 1 % new stored files with their rows, 5 % new rows in the log.
+
+    The same each time that it is done to the same site.
+    """
+    _fill(2, files=max(1, size.data_files // 100), **{"size-mb": size.data_mb / 100 * MB / 1048576},
+          rows=max(1, size.log_rows // 20))
     query("CHECKPOINT")
 
 
@@ -203,12 +215,27 @@ def measured() -> dict[str, int]:
     """How large the site really is, in bytes and numbers of files."""
     figures = {"database_bytes": int(query("SELECT pg_database_size('moodle')"))}
     for name, path in (("code", CODE), ("data", DATA)):
-        script = f"find {path} -type f -printf '%s\\n' | awk '{{ sum += $1 }} END {{ printf \"%d %.0f\", NR, sum }}'"
-        files, total = docker("exec", "--user", "root", WEB, "sh", "-c", script).split()
-        figures[f"{name}_files"], figures[f"{name}_bytes"] = int(files), int(total)
+        figures[f"{name}_files"], figures[f"{name}_bytes"] = _files(path)
     for kind, name in IMAGES.items():
         figures[f"{kind}_image_bytes"] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
     return figures
+
+
+def stored() -> tuple[int, int]:
+    """Number and bytes of the stored files."""
+    return _files(f"{DATA}/filedir")
+
+
+def sql_bytes() -> int:
+    """Size of the whole database as SQL."""
+    script = 'pg_dump -U "$POSTGRES_USER" "$POSTGRES_DB" | wc -c'
+    return int(docker("exec", DATABASE, "sh", "-c", script))
+
+
+def _files(path: str) -> tuple[int, int]:
+    script = f"find {path} -type f -printf '%s\\n' | awk '{{ sum += $1 }} END {{ printf \"%d %.0f\", NR, sum }}'"
+    files, total = docker("exec", "--user", "root", WEB, "sh", "-c", script).split()
+    return int(files), int(total)
 
 
 _COUNT_ROWS = """
@@ -230,12 +257,24 @@ def fingerprint() -> dict[str, str]:
     return proofs
 
 
+def compare(expected: dict[str, str], found: dict[str, str], what: str) -> None:
+    """Raise BenchmarkError with the differences of two fingerprints, if there are any."""
+    different = [f"{name} ({expected.get(name)} → {found.get(name)})" for name in sorted(expected.keys() | found.keys())
+                 if expected.get(name) != found.get(name)]
+    if different:
+        raise BenchmarkError(f"the site, {what}, differs in: {', '.join(different)}")
+
+
 # --- removal --------------------------------------------------------------------------------------------------------
 
 
 def empty_engine(images: bool = True) -> None:
     """Remove everything of the stack from the engine, and whatever a restore of it left."""
     _remove(("ps", "--all"), "{{.Names}}", ("rm", "--force", "--volumes"))
+    for volume in ("data", "db"):  # a helper of a restore that was killed has a name of its own
+        users = docker("ps", "--all", "--quiet", "--filter", f"volume={PREFIX}-{volume}").split()
+        if users:
+            docker("rm", "--force", "--volumes", *users)
     _remove(("volume", "ls"), "{{.Name}}", ("volume", "rm", "--force"))
     _remove(("network", "ls"), "{{.Name}}", ("network", "rm"))
     if images:

@@ -13,28 +13,71 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+WAYS = ("original", "restic", "ours")
+
+
+@pytest.fixture
+def benchmark(require_image, tmp_path):
+    """Returns a function that runs the benchmark on a tiny site."""
+    require_image("moodleclaude-test/moodle:latest")
+    require_image("moodleclaude-test/postgresql:15")
+
+    def run(*options, environment=None):
+        words = [ROOT / "benchmarks" / "run", "--scale", "0.01", "--folder", tmp_path, *options]
+        return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+
+    return run
+
+
+@pytest.fixture
+def left(engine, tmp_path):
+    """Returns a function that lists what of the benchmark is still there."""
+
+    def listed():
+        names = [name.lstrip("/") for container in engine.containers() for name in container["Names"]]
+        names += [volume["Name"] for volume in engine.volumes()] + [network["Name"] for network in engine.networks()]
+        images = subprocess.run(["docker", "image", "ls", "--format", "{{.Repository}}"], capture_output=True, text=True,
+                                check=True).stdout.split()
+        found = [name for name in names + images if name.startswith("mcb-bench")]
+        return found + [path.name for path in tmp_path.iterdir() if path.is_dir()]
+
+    return listed
 
 
 @pytest.mark.slow
-def test_both_ways_make_a_whole_backup_and_nothing_is_left(engine, require_image, tmp_path):
-    require_image("moodleclaude-test/moodle:latest")
-    require_image("moodleclaude-test/postgresql:15")
+def test_all_ways_take_all_steps_on_one_site_and_nothing_is_left(benchmark, left, tmp_path):
     results = tmp_path / "results.json"
-    done = subprocess.run(
-        [ROOT / "benchmarks" / "run", "--scale", "0.01", "--steps", "backup", "--folder", tmp_path, "--json", results],
-        capture_output=True, text=True, check=False,
-    )
+    steps = ("first", "changed", "restore-in-place", "restore-empty")  # "unchanged" is one more of the same
+    done = benchmark("--json", results, "--steps", ",".join(steps))
     assert done.returncode == 0, done.stderr
-    runs = {run["way"]: run for run in json.loads(results.read_text())["runs"]}
-    assert set(runs) == {"original", "ours"}
-    for run in runs.values():  # compare.py itself has checked the manifests
-        assert run["step"] == "backup"
+    found = json.loads(results.read_text())
+    runs = {(run["step"], run["way"]): run for run in found["runs"]}  # the benchmark itself has proved their results
+    assert set(runs) == {(step, way) for step in steps for way in WAYS}
+    for run in runs.values():
         assert run["wall"] > 0
-        assert run["size"] > 100_000_000  # the images alone
-    assert "volume_archive" in runs["ours"]["modules"]
-    assert "| wall time, s " in done.stdout
+        assert run["machine"] > 0
+        assert run["memory"] > 1_000_000
+    for way in WAYS:
+        assert runs["first", way]["added"] > 50_000_000  # the images alone
+        assert abs(runs["restore-in-place", way]["added"]) < 20_000_000  # a restore is no backup
+    assert runs["changed", "original"]["added"] > 0.9 * runs["first", "original"]["added"]
+    assert runs["changed", "restic"]["added"] < 0.2 * runs["first", "restic"]["added"]
+    assert runs["changed", "ours"]["new_files"] > 0
+    assert runs["changed", "ours"]["new_bytes"] > 0
+    assert {floor["floor"] for floor in found["floors"]} == {"images", "database", "code", "load", "load images"}
+    for part in ("| wall time, s ", "| target, on 2 cores", "repeat, 1 % new files", "ours     █", "| restic: part, s "):
+        assert part in done.stdout
+    assert left() == []
 
-    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
-    names = [name for container in engine.containers() for name in container["Names"]]
-    names += [volume["Name"] for volume in engine.volumes()] + [network["Name"] for network in engine.networks()]
-    assert not [name for name in names if name.lstrip("/").startswith("mcb-bench")]
+
+@pytest.mark.slow
+def test_a_step_that_fails_is_told_and_nothing_is_left(benchmark, left, tmp_path, monkeypatch):
+    broken = tmp_path / "restic"
+    broken.write_text("#!/bin/sh\necho the repository is on fire >&2\nexit 7\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    done = benchmark("--ways", "restic,ours", "--steps", "first")
+    assert done.returncode == 1
+    assert "the repository is on fire" in done.stderr
+    assert done.stdout == ""
+    assert left() == []

@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
 import sys
 import tarfile
+import threading
+import time
 import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -114,6 +120,61 @@ def test_a_command_is_measured_with_the_memory_of_its_modules(meter, tmp_path):
     assert set(used.modules) == {"demo"}
     assert 60_000_000 < used.modules["demo"]["own"] < 100_000_000
     assert 100_000_000 < used.modules["demo"]["all"] < 160_000_000
+    assert used.module_memory == used.modules["demo"]["all"]
+    assert used.memory >= used.module_memory
+
+
+def test_memory_that_forked_processes_share_counts_once(meter, tmp_path):
+    module = tmp_path / "AnsiballZ_demo.py"
+    module.write_text(
+        "import os, time\n"
+        "held = b'x' * 60_000_000\n"
+        "children = [os.fork() for unused in range(2)]\n"
+        "time.sleep(0.8)\n"
+    )
+    used = meter.measure([sys.executable, str(module)], tmp_path / "log", {})
+    assert 60_000_000 < used.modules["demo"]["all"] < 100_000_000
+
+
+def test_what_is_not_of_a_module_counts_apart(meter, tmp_path):
+    used = meter.measure([sys.executable, "-c", "import time; held = b'x' * 50_000_000; time.sleep(0.6)"],
+                         tmp_path / "log", {})
+    assert 50_000_000 < used.memory < 90_000_000
+    assert used.module_memory == 0
+    assert used.modules == {}
+
+
+def test_an_interrupted_command_is_ended_with_its_children(meter, tmp_path):
+    script = f"sleep 300 & echo $! >{tmp_path}/pid; wait"
+    alarm = threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGINT))
+    alarm.start()
+    with pytest.raises(KeyboardInterrupt):
+        meter.measure(["sh", "-c", script], tmp_path / "log", dict(os.environ))
+    child = int((tmp_path / "pid").read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and alive(child):
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_storage_counts_an_inode_once(meter, tmp_path):
+    assert meter.storage_bytes(tmp_path / "absent") == (0, 0)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"x" * 100_000)
+    os.sync()
+    once = meter.storage_bytes(tmp_path)
+    assert once[1] == 100_000
+    assert once[0] >= 100_000
+    os.link(tmp_path / "folder" / "file", tmp_path / "again")
+    (tmp_path / "link").symlink_to("again")
+    assert meter.storage_bytes(tmp_path)[1] == 100_000 + len("again")
 
 
 def test_a_failed_command_tells_what_it_said_last(meter, tmp_path):
@@ -123,39 +184,86 @@ def test_a_failed_command_tells_what_it_said_last(meter, tmp_path):
         meter.measure(["sh", "-c", "echo no such luck >&2; exit 3"], tmp_path / "log", {})
 
 
-# --- the report -----------------------------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def test_options_have_their_defaults_and_wrong_ones_are_refused(importable):
+    import main
+
+    assert main.parse([]).ways == ["original", "restic", "ours"]
+    assert main.parse([]).scale == 1.0
+    growth = main.parse(["--growth"])
+    assert (growth.series, growth.scale, growth.ways) == ("growth", 0.1, ["ours"])
+    assert main.parse(["--steps", "restore-empty,first"]).steps == ["first", "restore-empty"]
+    for wrong in (["--ways", "tape"], ["--steps", "changed"], ["--scale", "0"], ["--repeat", "0"],
+                  ["--memory", "--write"], ["--write", "--ways", "original"], ["--growth", "--memory"]):
+        with pytest.raises(SystemExit):
+            main.parse(wrong)
+
+
+# --- the reports ----------------------------------------------------------------------------------------------------
+
+
+def run(step, way, wall, **more):
+    return {"step": step, "way": way, "wall": wall, "machine": 4.0, "processes": 2.0, "disk": 5_000_000, "modules": {},
+            "memory": 7_000_000, "added": 20_000_000, "idle_load": 0.1, "cold": True, "tasks": [], **more}
 
 
 def runs():
-    entry = {"step": "backup", "machine": 4.0, "processes": 2.0, "disk": 5_000_000, "modules": {}, "idle_load": 0.1}
     tasks = [{"task": "role : Find the stack", "item": "", "seconds": 0.5},
              {"task": "role : Archive", "item": "code", "seconds": 20.0}]
-    ours = {"way": "ours", "size": 10_000_000, "tasks": tasks}
+    parts = [{"task": "images", "item": "", "seconds": 12.5}]
+    small = {"dump": 3_000_000, "new_bytes": 500_000, "added": 4_400_000, "tasks": tasks}
     return [
-        {**entry, "way": "original", "wall": 100.0, "size": 20_000_000},
-        {**entry, "way": "original", "wall": 120.0, "size": 20_000_000},
-        {**entry, "way": "original", "wall": 900.0, "size": 20_000_000},
-        {**entry, **ours, "wall": 30.0, "modules": {"m": {"own": 30_000_000, "all": 60_000_000}}},
-        {**entry, **ours, "wall": 25.0, "modules": {"m": {"own": 40_000_000, "all": 50_000_000}}},
-        {**entry, **ours, "wall": 24.0},
+        run("first", "original", 100.0), run("first", "original", 120.0), run("first", "original", 900.0, tasks=parts),
+        run("first", "restic", 60.0),
+        run("first", "ours", 30.0, tasks=tasks, modules={"m": {"own": 30_000_000, "all": 60_000_000}}),
+        run("first", "ours", 25.0, tasks=tasks, modules={"m": {"own": 40_000_000, "all": 50_000_000}}),
+        run("first", "ours", 24.0, tasks=tasks),
+        run("changed", "ours", 5.0, **small),
+        run("restore-in-place", "original", 80.0), run("restore-in-place", "ours", 20.0, tasks=tasks),
     ]
 
 
-def test_the_median_of_the_runs_counts(report):
-    assert report.typical(runs(), "backup", "original", "wall") == 120.0
-    assert report.ratio(runs(), "backup") == 120.0 / 25.0
-    assert report.ratio(runs(), "restore-empty") is None
+def results():
+    names = ("code_bytes", "code_files", "data_bytes", "data_files", "database_bytes", "sql_bytes", "web_image_bytes",
+             "db_image_bytes")
+    machine = {"cores": 2, "memory_bytes": 2**34, "system": "Linux", "engine": "20.10", "storage_driver": "overlay2"}
+    return {"series": "comparison", "scale": 0.5, "repeat": 3, "machine": machine, "runs": runs(),
+            "floors": [{"floor": "images", "wall": 20.0, "machine": 30.0}], "site": dict.fromkeys(names, 7_000_000)}
+
+
+def growth_results():
+    grown = [run(step, "ours", 2.0 + 3 * factor, factor=factor, memory=50_000_000, added=1_000_000 * factor)
+             for factor in (1, 2, 4, 8) for step in ("first", "unchanged")]
+    sites = {factor: results()["site"] for factor in (1, 2, 4, 8)}
+    files = [{"way": "ours", "files": count, "step": step, "new": 50_000, "wall": count / 10_000, "processes": 1.0,
+              "memory": 30_000_000} for count in (62_500, 500_000) for step in ("first", "unchanged")]
+    return {**results(), "series": "growth", "runs": grown, "sites": sites, "files": files}
+
+
+def test_the_median_of_the_rounds_counts(importable):
+    import tables
+
+    assert tables.typical(runs(), "wall", step="first", way="original") == 120.0
+    assert tables.ratio(runs(), "first", "original") == 120.0 / 25.0
+    assert tables.ratio(runs(), "restore-empty", "original") is None
 
 
 def test_tables_show_what_was_measured_and_no_step_that_was_not(report):
-    shown = report.step_tables(runs())
-    assert "| wall time, s                           |    120.0 | 25.0 |            4.80 |" in shown
-    assert "| size of the backup, MB                 |     20.0 | 10.0 |            2.00 |" in shown
-    assert "restore" not in shown
+    shown = report.figure_table(runs(), ["original", "restic", "ours"], "wall").splitlines()
+    assert shown[0] == (
+        "| wall time, s                        | original | restic | ours | original / ours | restic / ours |")
+    assert shown[2] == (
+        "| first backup                        |    120.0 |   60.0 | 25.0 |            4.80 |          2.40 |")
+    assert shown[3].split("|")[2:6] == ["          ", "        ", "  5.0 ", "                 "]
+    assert len(shown) == 5
+    added = report.figure_table(runs(), ["original", "ours"], "added")
+    assert "restore" not in added
 
 
 def test_task_table_accounts_for_the_whole_time(report):
-    lines = report.task_table(runs(), "backup").splitlines()[2:]
+    lines = report.task_table(runs(), "first").splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == [
         "Archive (code)", "shorter ones, 1 tasks", "Ansible before, between and after"]
     assert sum(float(line.split("|")[2]) for line in lines) == 24.0
@@ -163,26 +271,126 @@ def test_task_table_accounts_for_the_whole_time(report):
 
 def test_memory_table_has_the_highest_of_all_runs(report):
     assert report.peaks(runs()) == {"m": {"own": 40_000_000, "all": 60_000_000}}
-    assert "| m      |              40 |                    60 |" in report.memory_table(runs())
+    assert "| m            |                      40 |                    60 |" in report.memory_table(runs())
+    assert report.too_large(results()) == []
+    large = {"runs": [run("first", "ours", 1.0, modules={"hog": {"own": 151_000_000, "all": 0}})]}
+    assert report.too_large(large) == ["hog"]
 
 
-def test_the_document_gets_the_results_between_its_marks(report, tmp_path, monkeypatch):
-    import compare
+def test_targets_say_what_was_reached_and_what_was_not(importable):
+    import targets
+
+    found = {line[0].partition(",")[0]: line[2:] for line in targets.lines(results())}
+    assert found == {
+        "first backup: original / ours": ("4.80", True),
+        "first backup: ours / saving the images alone": ("1.25", True),
+        "restore in place after that change: original / ours": ("4.00", False),
+        "repeat": ("4.40", True),
+    }
+    too_much = results()
+    for entry in too_much["runs"]:
+        entry["added"] = 4_600_000
+    assert [line[3] for line in targets.lines(too_much) if "MB added" in line[0]] == [False]
+
+
+def test_details_of_a_script_come_from_its_log(importable, tmp_path):
+    import ways
+
+    log = tmp_path / "log"
+    log.write_text("== 100.250000 database\nnoise == 1.0 no\n== 101,500000 images\nLoaded\n== 104.000000 end\n")
+    assert ways.Original(tmp_path, tmp_path).details(log) == [
+        {"task": "database", "item": "", "seconds": 1.25}, {"task": "images", "item": "", "seconds": 2.5}]
+
+
+def test_growth_is_fitted(importable):
+    import growth
+    import report_growth
+
+    assert growth.exponent([(1, 5.0), (2, 5.0), (4, 5.0)]) == pytest.approx(0)
+    assert growth.exponent([(1, 3.0), (2, 12.0), (4, 48.0)]) == pytest.approx(2)
+    assert growth.line([(1, 5.0), (2, 8.0), (4, 14.0), (8, 26.0)]) == pytest.approx((2.0, 3.0))
+    shown = "\n".join(report_growth.parts(growth_results()))
+    line = next(line for line in shown.splitlines() if line.startswith("| wall time, s"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["5.0", "8.0", "14.0", "26.0", "0.79", "2.0", "3.0"]
+    assert (shown.count("yes |"), shown.count("no |")) == (4, 0)
+    line = next(line for line in shown.splitlines() if line.startswith("| 500,000"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["50,000", "50.0", "1,000", "50.00", "1.00", "30.0"]
+    line = next(line for line in shown.splitlines() if line.startswith("| exponent"))
+    assert [cell.strip() for cell in line.split("|")[5:-1]] == ["1.00", "0.00", "0.00"]
+    hungry = growth_results()
+    for entry in hungry["runs"]:
+        entry["memory"] *= entry["factor"]
+    for entry in hungry["files"]:
+        entry["wall"] **= 2
+    assert report_growth.verdict(hungry["runs"], hungry["files"]).count("no |") == 3
+
+
+def test_the_series_of_stored_files_is_run_and_read(importable, tmp_path, monkeypatch):
+    import growth
+    from stack import BenchmarkError
+
+    script = tmp_path / "filedir_growth.py"
+    monkeypatch.setattr(growth, "FILES_SERIES", script)
+    script.write_text(
+        "import json, sys\n"
+        "for number in map(int, sys.argv[3:]):\n"
+        "    cost = {'files': number, 'new': 3, 'seconds': 1.5, 'cpu_seconds': 1.0, 'peak_mib': 2.0}\n"
+        "    print(json.dumps({'number': number, 'store': cost, 'again': [dict(cost, new=0)], 'load': 0.1}))\n"
+    )
+    found = growth.files_series(tmp_path, 0.01, print)
+    assert [run["files"] for run in found] == [625, 625, 1250, 1250, 2500, 2500, 5000, 5000]
+    assert found[1] == {"way": "ours", "files": 625, "step": "unchanged", "new": 0, "wall": 1.5, "processes": 1.0,
+                        "memory": 2 << 20}
+    script.write_text("raise SystemExit('no room')")
+    with pytest.raises(BenchmarkError, match="exit code 1:\nno room"):
+        growth.files_series(tmp_path, 0.01, print)
+
+
+def test_bars_are_as_long_as_the_times(importable):
+    import plot
+
+    lines = plot.bars(runs(), ["original", "restic", "ours"]).splitlines()
+    assert lines[:2] == ["```text", "first backup"]
+    lengths = [line.count("█") for line in lines[2:5]]
+    assert lengths[0] == pytest.approx(2 * lengths[1], abs=1)
+    assert lengths[2] > 0
+    assert lines[2].endswith("120.0 s")
+
+
+def test_the_picture_is_xml_with_all_series(importable):
+    import plot
+
+    picture = ElementTree.fromstring(plot.svg({"comparison": results(), "growth": growth_results()}))
+    words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert "original 120.0" in words
+    assert "first backup" in words
+    assert "8 times" in words
+    assert "500,000" in words
+    assert "ours, unchanged: 26.0" in words
+
+
+def test_the_document_gets_each_series_between_its_marks(importable, tmp_path, monkeypatch):
+    import main
 
     document = tmp_path / "benchmark.md"
-    document.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
-    monkeypatch.setattr(compare, "DOCUMENT", document)
-    names = ("code_bytes", "code_files", "data_bytes", "data_files", "database_bytes", "sql_bytes", "web_image_bytes",
-             "db_image_bytes")
-    machine = {"cores": 2, "memory_bytes": 2**34, "system": "Linux", "engine": "20.10", "storage_driver": "overlay2"}
-    results = {"memory": False, "repeat": 3, "caches_dropped": True, "machine": machine, "runs": runs(),
-               "site": dict.fromkeys(names, 7_000_000)}
+    document.write_text("before\n<!-- comparison -->\nold\n<!-- end of comparison -->\nbetween\n<!-- growth -->\nold\n"
+                        "<!-- end of growth -->\nafter\n")
+    monkeypatch.setattr(main, "DOCUMENT", document)
     for _again in range(2):
-        compare.write_document(results)
-    text = document.read_text()
-    assert text.startswith("before\n<!-- results -->\n\nSite: code 7 MB in 7000000 files")
-    assert text.endswith("|\n\n<!-- end of results -->\nafter\n")
+        main.write_document(growth_results())
+        main.write_document(results())
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- comparison -->\n\nMachine: 2 cores, 16 GiB of memory, Linux, Docker Engine ")
+    assert text.endswith("|\n\n<!-- end of growth -->\nafter\n")
     assert "old" not in text
-    assert text.count("| wall time, s ") == 1
-    assert "2 cores, 16 GiB of memory, Linux, Docker Engine 20.10, storage driver overlay2" in text
-    assert document.with_suffix(".json").is_file()
+    assert text.count("| target, on 2 cores") == 1
+    assert "Site: code 7 MB in 7000000 files" in text
+    assert set(json.loads(document.with_suffix(".json").read_text(encoding="utf-8"))) == {"comparison", "growth"}
+    assert "8 times" in document.with_suffix(".svg").read_text(encoding="utf-8")
+
+
+def test_the_real_document_has_the_marks():
+    text = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    for series in ("comparison", "growth"):
+        assert text.count(f"<!-- {series} -->\n") == 1
+        assert text.count(f"<!-- end of {series} -->\n") == 1
