@@ -167,7 +167,8 @@ def _lasting(content):
 def export(engine, params, check_mode):
     """Write the record of some containers into a file; what container_export does.
 
-    :param params: dict with containers (list of str), dest and compose_dest (absolute paths), overwrite (bool).
+    :param params: dict with containers (list of str), dest and compose_dest (absolute paths), compose_files (list of
+        absolute paths), overwrite (bool).
     :returns: dict for exit_json; names only, because a description holds passwords.
     """
     dest = params["dest"]
@@ -195,18 +196,37 @@ def export(engine, params, check_mode):
     if params["compose_dest"]:
         result["compose"] = _export_compose(params, content, check_mode)
         result["changed"] = changed or result["compose"].pop("changed")
+    result["compose_files"] = [_copy_compose(path, params, check_mode) for path in params["compose_files"]]
+    result["changed"] = any([result["changed"]] + [copy.pop("changed") for copy in result["compose_files"]])
     return result
 
 
+def _copy_compose(path, params, check_mode):
+    """Copy a compose file to the record's folder. Return as _write_text does."""
+    try:
+        with open(path, "rb") as handle:
+            text = handle.read()
+    except OSError as error:
+        raise NotFoundError("The compose file '%s' cannot be read: %s" % (path, error.strerror),
+                            "The containers' labels say that it is theirs.") from error
+    dest = os.path.join(os.path.dirname(params["dest"]), os.path.basename(path))
+    return _write_text(dest, text, params["overwrite"], check_mode)
+
+
 def _export_compose(params, content, check_mode):
-    """Write a compose file for the recorded containers. Return dest, changed and, when it exists, size and sha256."""
-    dest, text = params["compose_dest"], _compose.render(content).encode("utf-8")
+    """Write a compose file for the recorded containers. Return as _write_text does."""
+    text = _compose.render(content).encode("utf-8")
+    return _write_text(params["compose_dest"], text, params["overwrite"], check_mode)
+
+
+def _write_text(dest, text, overwrite, check_mode):
+    """Write a small file. Return dest, changed and, when it exists, size and sha256."""
     check_destination(dest, True, check_mode)
     if os.path.lexists(dest):
         with open(dest, "rb") as handle:
             if handle.read() == text:
                 return {"dest": dest, "changed": False, "size": len(text), "sha256": sha256_of(dest)}
-        check_destination(dest, params["overwrite"])
+        check_destination(dest, overwrite)
     if check_mode:
         return {"dest": dest, "changed": True}
     with PartialFile(dest, overwrite=True) as out:
@@ -242,6 +262,7 @@ EXPORT = Call(
         "containers": {"type": "list", "elements": "str", "required": True},
         "dest": {"type": "path", "required": True},
         "compose_dest": {"type": "path"},
+        "compose_files": {"type": "list", "elements": "path", "default": []},
         "overwrite": {"type": "bool", "default": False},
     },
     rules={},

@@ -35,16 +35,17 @@ DOCKER_OPTIONS = {
 }
 
 
-def build_module(argument_spec, docker=True, **kwargs):
+def build_module(argument_spec, docker=True, kind=AnsibleModule, **kwargs):
     """Build the AnsibleModule of one of our modules.
 
     :param argument_spec: dict as AnsibleModule takes it; the Docker connection options are added when docker is true.
     :param docker: bool, whether the module talks to the Docker Engine; then a missing Docker SDK ends the module.
+    :param kind: the class, AnsibleModule or one made from it.
     :param kwargs: passed to AnsibleModule (supports_check_mode, required_one_of, ...).
     """
     spec = dict(DOCKER_OPTIONS) if docker else {}
     spec.update(argument_spec)
-    module = AnsibleModule(argument_spec=spec, **kwargs)
+    module = kind(argument_spec=spec, **kwargs)
     os.umask(0o077)
     # Child processes must speak plain English and sort bytewise, whatever the operator's locale is.
     os.environ["LC_ALL"] = "C"

@@ -29,6 +29,9 @@ done
 exit 0
 """
 
+# The folders in filedir that hold stored files; they have a place of their own in a backup.
+STORED_FOLDERS = "[0-9a-f][0-9a-f]"
+
 _MARK = "@@MOODLE@@"
 
 # Lets PHP itself read config.php, so getenv, includes and loops in it work. Passwords are not among the keys.
@@ -143,15 +146,15 @@ def parse_probe(output, where):
 def rebuilt_paths(cfg, dataroot):
     """Return what Moodle makes anew by itself, as exclude patterns relative to the data directory (list of str).
 
-    The folders stay, empty. The trash is kept: a backup of a running site needs it.
+    The folders stay, empty. The trash is one of them: what of it a backup needs comes in by way of the stored files.
     """
-    folders = {"localcache", "temp", "sessions", "lock"}
-    for key in ("localcachedir", "tempdir", "localrequestdir", "file_lock_root", "session_file_save_path"):
+    folders = {"localcache", "temp", "sessions", "lock", "trashdir"}
+    for key in ("localcachedir", "tempdir", "localrequestdir", "file_lock_root", "session_file_save_path", "trashdir"):
         path = posixpath.normpath(str(cfg.get(key) or "/"))
         if path.startswith(dataroot + "/"):
             folders.add(path[len(dataroot) + 1:])
     patterns = ["%s/*" % escape_pattern(folder) for folder in sorted(folders)]
-    return patterns + ["climaintenance.html", "filedir/*/*/*.tmp"]
+    return patterns + ["climaintenance.html"]
 
 
 def escape_pattern(path):
@@ -159,9 +162,15 @@ def escape_pattern(path):
     return "".join("\\" + char if char in "*?[]\\" else char for char in path)
 
 
+def stored_files(cfg, dataroot):
+    """Return the folders (filedir, trashdir) of a site's stored files and of those that it has deleted (str)."""
+    wanted = ("filedir", "trashdir")
+    return tuple(posixpath.normpath(str(cfg.get(key) or posixpath.join(dataroot, key))) for key in wanted)
+
+
 def extra_data_folders(cfg, dataroot):
     """Return the folders outside the data directory that must be kept (list of (setting, path))."""
-    wanted = ("filedir", "trashdir", "langotherroot", "langlocalroot", "altcacheconfigpath", "secretdataroot")
+    wanted = ("langotherroot", "langlocalroot", "altcacheconfigpath", "secretdataroot")
     found = []
     for key in wanted:
         path = posixpath.normpath(str(cfg.get(key) or dataroot))

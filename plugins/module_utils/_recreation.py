@@ -27,7 +27,7 @@ _TRANSACTION = re.compile(r"[a-z0-9]{1,32}\Z")
 def restore(engine, params, check_mode):
     """Do one phase; what container_import does.
 
-    :param params: dict with src, containers, phase, transaction, state, recreate (the module's options).
+    :param params: dict with src, containers, phase, transaction, state, recreate, check_images (the module's options).
     :returns: dict for exit_json.
     """
     phase, transaction = params["phase"], params["transaction"]
@@ -42,6 +42,7 @@ def restore(engine, params, check_mode):
         return work.result()
     work.read(load(params["src"]), params["containers"], params["recreate"])
     work.stop_timeout = params["stop_timeout"]
+    work.images_may_come = check_mode or (phase == "prepare" and not params["check_images"])
     if phase == "prepare":
         work.prepare()
     elif phase == "switch":
@@ -77,6 +78,7 @@ class Recreation:
         self.transaction = transaction
         self.check_mode = check_mode
         self.stop_timeout = 30
+        self.images_may_come = check_mode
         self.definitions = {}
         self._record = {}
         self._recreate = ()
@@ -84,6 +86,7 @@ class Recreation:
         self._actions, self._warnings = [], []
         self._differences = {}
         self._missing_binds = []
+        self._absent = []
 
     def result(self):
         """Return what was done, or would be done, as a dict for exit_json."""
@@ -95,6 +98,7 @@ class Recreation:
             "transaction": self.transaction,
             "actions": self._actions,
             "differences": self._differences,
+            "absent": self._absent,
             "missing_binds": self._missing_binds,
             "warnings": self._warnings,
             "diff": {"before": "", "after": lines},
@@ -167,7 +171,9 @@ class Recreation:
 
     def prepare(self):
         """Check all that can be checked, and create missing networks and volumes."""
-        self._check(self._replaced())
+        replaced = self._replaced()
+        self._absent = sorted(name for name, present in replaced.items() if present is None)
+        self._check(replaced)
         for name in self._volume_names():
             self._prepare_volume(self._record["volumes"][name])
         for name in sorted({name for each in self.definitions.values() for name in each["networks"]}):
@@ -191,9 +197,10 @@ class Recreation:
             check_image(self.engine, definition, self._record["images"])
         except NotFoundError as error:
             # In check mode a task before this one may have said that it would load it.
-            if not self.check_mode:
+            if not self.images_may_come:
                 raise
-            self._warnings.append("%s." % error.message)
+            if self.check_mode:
+                self._warnings.append("%s." % error.message)
 
     def _prepare_volume(self, wanted):
         present = self.engine.volume(wanted["Name"])

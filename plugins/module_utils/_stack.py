@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import posixpath
 
-from . import _moodle, _trees
-from ._errors import AmbiguousError, BackupError, NotFoundError, UsageError
+from . import _layer_changes, _moodle, _overlay, _trees
+from ._errors import NotFoundError, UsageError
 from ._naming import unique
+from ._sites import PROJECT, choose, find_moodle, find_stacks, label, mounts_of, name_of, site_key
 
-_PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _CONFIG_FILES = "com.docker.compose.project.config_files"
 _WORKING_DIR = "com.docker.compose.project.working_dir"
@@ -23,122 +23,6 @@ _PASSING = (
     "/sbin/docker-init", "/sys", "/tmp", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/php", "/var/lock",
     "/var/log", "/var/run", "/var/spool", "/var/tmp",
 )
-_WEB_PORTS = ("80/tcp", "443/tcp", "8080/tcp", "8443/tcp")
-
-
-def name_of(inspect):
-    """Return a container's name (str) from its description."""
-    return inspect["Name"].lstrip("/")
-
-
-def label(inspect, key):
-    return (inspect["Config"].get("Labels") or {}).get(key, "")
-
-
-def mounts_of(inspect):
-    """Return a container's mounts (list of {"type", "name", "source", "destination"})."""
-    return [
-        {
-            "type": mount["Type"], "name": mount.get("Name", ""), "source": mount.get("Source", ""),
-            "destination": posixpath.normpath(mount["Destination"]),
-        }
-        for mount in inspect.get("Mounts") or []
-    ]
-
-
-def code_candidates(inspect):
-    """Return the folders of a container in which a Moodle may be (list of str, no doubles)."""
-    found = [inspect["Config"].get("WorkingDir") or "/"]
-    for entry in inspect["Config"].get("Env") or []:
-        key, _equals, value = entry.partition("=")
-        if value.startswith("/") and ("ROOT" in key or "MOODLE" in key or "HTML" in key) and "\n" not in value:
-            found += [value, posixpath.dirname(value)]
-    found += [mount["destination"] for mount in mounts_of(inspect)]
-    found += _moodle.CODE_ROOTS
-    return list(dict.fromkeys(posixpath.normpath(path) for path in found if path != "/"))
-
-
-def find_moodle(engine, inspect):
-    """Return {"inspect", "config", "settings"} if a running container holds an installed Moodle, else None.
-
-    :raises: CommandError if there is a Moodle whose settings cannot be read.
-    """
-    name = name_of(inspect)
-    try:
-        rc, out, _err = engine.run(
-            name, ["sh", "-c", _moodle.FIND_CODE, "sh"] + code_candidates(inspect), user="0", check=False
-        )
-    except BackupError:
-        return None
-    folders = out.decode("utf-8", "surrogateescape").splitlines() if rc == 0 else []
-    if not folders:
-        return None
-    config = posixpath.join(folders[0], "config.php")
-    rc, out, err = engine.run(name, _moodle.probe_command(config), user="0", check=False)
-    if rc in (126, 127):
-        return None  # the code without PHP: a web server in front of a PHP container
-    where = "container '%s' (%s)" % (name, folders[0])
-    settings = _moodle.parse_probe(out if _moodle._MARK.encode() in out else out + err.encode(), where)
-    return {"inspect": inspect, "config": config, "settings": settings}
-
-
-def find_stacks(engine, container=None, project=None):
-    """Return every Moodle (list as find_moodle gives) among the running containers, one for each site.
-
-    :param container: str, only this container. :param project: str, only containers of this Compose project.
-    """
-    if container is not None:
-        inspect = engine.container(container)
-        if not inspect["State"]["Running"]:
-            raise UsageError("Container '%s' is not running" % container, "Start it; its settings are read through it.")
-        inspects = [inspect]
-    else:
-        filters = {"label": "%s=%s" % (_PROJECT, project)} if project else None
-        inspects = [engine.container(entry["Id"]) for entry in engine.containers(all=False, filters=filters)]
-    sites = {}
-    for inspect in sorted(inspects, key=_web_first):
-        found = find_moodle(engine, inspect)
-        if found is not None:
-            cfg = found["settings"]["cfg"]
-            key = (label(inspect, _PROJECT), cfg.get("dbhost"), cfg.get("dbname"), cfg.get("prefix"), cfg["wwwroot"])
-            sites.setdefault(key, found)
-    return list(sites.values())
-
-
-def _web_first(inspect):
-    """Sort key: of several containers of one site (web, cron) the one that serves pages comes first."""
-    ports = inspect["NetworkSettings"].get("Ports") or {}
-    exposed = inspect["Config"].get("ExposedPorts") or {}
-    published = any(ports.get(port) for port in ports)
-    return (not published, not any(port in exposed for port in _WEB_PORTS), name_of(inspect))
-
-
-def choose(sites, container=None, project=None):
-    """Return the only one of several sites; raise NotFoundError or AmbiguousError with the candidates."""
-    if len(sites) == 1:
-        return sites[0]
-    if not sites:
-        wanted = "Container '%s'" % container if container else "Compose project '%s'" % project if project else None
-        raise NotFoundError(
-            "%s holds no installed Moodle" % wanted if wanted else "No running container holds an installed Moodle",
-            "A Moodle is a folder with config.php and version.php, with PHP beside it. Name its container in"
-            " 'container'.",
-        )
-    candidates = [
-        {
-            "container": name_of(site["inspect"]), "project": label(site["inspect"], _PROJECT) or None,
-            "wwwroot": site["settings"]["cfg"]["wwwroot"],
-        }
-        for site in sites
-    ]
-    named = "; ".join(
-        "%s (%s%s)" % (entry["container"], entry["project"] and "project %(project)s, " % entry or "", entry["wwwroot"])
-        for entry in candidates
-    )
-    raise AmbiguousError(
-        "There are %d Moodle sites: %s" % (len(sites), named), "Name one in 'container' or 'project'.",
-        candidates=candidates,
-    )
 
 
 def find_database(engine, web, cfg, override=None):
@@ -186,15 +70,16 @@ def _is_gateway(host, networks):
     return any(host == endpoint.get("Gateway") for endpoint in networks.values())
 
 
-def find_companions(engine, web, database, others=None):
+def find_companions(engine, site, database):
     """Return the descriptions of the stack's other containers, running or not.
 
     In a Compose project: all of the project. Otherwise: those that share a network of their own with the web container
     and belong to no project and to no other site.
 
-    :param others: set of str, names of the web containers of other sites.
+    :param site: as find_moodle gives.
     """
-    project, own = label(web, _PROJECT), {web["Id"], database["Id"]}
+    web = site["inspect"]
+    project, own = label(web, PROJECT), {web["Id"], database["Id"]}
     networks = set(web["NetworkSettings"]["Networks"] or {}) - {"bridge", "host", "none"}
     found = []
     for entry in engine.containers(all=True):
@@ -204,14 +89,21 @@ def find_companions(engine, web, database, others=None):
         if labels.get("org.moodleclaude.backup.helper") is not None:
             continue
         if project:
-            member = labels.get(_PROJECT) == project and labels.get("com.docker.compose.oneoff") != "True"
+            member = labels.get(PROJECT) == project and labels.get("com.docker.compose.oneoff") != "True"
         else:
             shared = networks & set((entry.get("NetworkSettings") or {}).get("Networks") or {})
-            names = {name.lstrip("/") for name in entry.get("Names") or []}
-            member = bool(shared) and not labels.get(_PROJECT) and not names & (others or set())
+            member = bool(shared) and not labels.get(PROJECT)
         if member:
             found.append(engine.container(entry["Id"]))
+    if not project:
+        found = [inspect for inspect in found if not _is_other_site(engine, inspect, site)]
     return sorted(found, key=name_of)
+
+
+def _is_other_site(engine, inspect, site):
+    """True if a container runs another Moodle than the site; the cron container of the same site does not."""
+    other = find_moodle(engine, inspect) if inspect["State"]["Running"] else None
+    return other is not None and site_key(other) != site_key(site)
 
 
 def database_mounts(engine, database):
@@ -219,6 +111,11 @@ def database_mounts(engine, database):
     destinations = [mount["destination"] for mount in mounts_of(database)]
     if not destinations or not database["State"]["Running"]:
         return []
+    said = dict(entry.partition("=")[::2] for entry in database["Config"].get("Env") or [])
+    if said.get("PGDATA"):
+        holding = [path for path in destinations if _trees.inside(posixpath.normpath(said["PGDATA"]), path)]
+        if holding:
+            return [max(holding, key=len)]
     script = 'for d in "$@"; do [ -z "$(find "$d" -maxdepth 4 -name PG_VERSION -print 2>/dev/null | head -n 1)" ] || ' \
         'printf "%s\\n" "$d"; done'
     _rc, out, _err = engine.run(database["Id"], ["sh", "-c", script, "sh"] + destinations, user="0")
@@ -233,7 +130,11 @@ def wanted_trees(site, containers, server_mounts, plugin_paths, exclude_data):
     """
     settings, web = site["settings"], _simple(containers[0])
     cfg, said = settings["cfg"], []
+    filedir, _trash = _moodle.stored_files(cfg, settings["dataroot"])
     wanted = [
+        # What is not a stored file there: a word of warning, and whatever somebody has put beside.
+        {"role": "data", "label": "moodledata.filedir", "path": filedir, "exclude": [],
+         "keep": [_moodle.STORED_FOLDERS]},
         {"role": "application", "label": "application", "path": settings["root"], "exclude": []},
         {"role": "data", "label": "moodledata", "path": settings["dataroot"],
          "exclude": _moodle.rebuilt_paths(cfg, posixpath.normpath(cfg["dataroot"])) + list(exclude_data)},
@@ -242,7 +143,7 @@ def wanted_trees(site, containers, server_mounts, plugin_paths, exclude_data):
         wanted.append({"role": "data", "label": "moodledata.%s" % key, "path": path, "exclude": []})
     for tree in wanted:
         tree["storage"] = _trees.resolve(web, tree.pop("path"))
-    if wanted[1]["storage"][0] == "layer":
+    if wanted[2]["storage"][0] == "layer":
         said.append(
             "The data directory %s is in the container's writable layer: it is lost when the container is removed."
             " Put it on a volume." % settings["dataroot"]
@@ -263,6 +164,15 @@ def wanted_trees(site, containers, server_mounts, plugin_paths, exclude_data):
     return wanted, said
 
 
+def stored_files(site, web):
+    """Return where the stored files are (dict as in "trees", with "trash", the same for those that were deleted)."""
+    filedir, trash = (
+        _trees.source(_trees.resolve(_simple(web), path))
+        for path in _moodle.stored_files(site["settings"]["cfg"], site["settings"]["dataroot"])
+    )
+    return dict(filedir, role="filedir", file="filedir", trash=trash)
+
+
 def _simple(inspect):
     return {"name": name_of(inspect), "mounts": mounts_of(inspect)}
 
@@ -270,7 +180,7 @@ def _simple(inspect):
 def compose_files(web):
     """Return ({"project", "working_dir", "config_files"}) of a stack that Compose made; empty values otherwise."""
     files = [path for path in label(web, _CONFIG_FILES).split(",") if path]
-    return {"project": label(web, _PROJECT) or None, "working_dir": label(web, _WORKING_DIR) or None,
+    return {"project": label(web, PROJECT) or None, "working_dir": label(web, _WORKING_DIR) or None,
             "config_files": files}
 
 
@@ -313,17 +223,34 @@ def layer_warnings(engine, containers, trees):
         known = list(_PASSING)
         known += [tree["path"] for tree in trees if tree.get("container") == name]
         known += [mount["destination"] for mount in mounts_of(inspect)] + list(inspect["HostConfig"].get("Tmpfs") or {})
-        changed = [
-            entry["Path"] for entry in engine.changes(inspect["Id"])
-            if entry["Kind"] != 0
-            and not any(_trees.inside(entry["Path"], path) or _trees.inside(path, entry["Path"]) for path in known)
-        ]
+        above = {folder for path in known for folder in _folders_above(path)}
+        changed = [path for path in _changed(engine, inspect, known) if path not in above]
         if changed:
             said.append(
                 "Container '%s' has %d files or folders in its writable layer that are in no backup, such as %s."
                 % (name, len(changed), ", ".join(changed[:3]))
             )
     return said
+
+
+def _folders_above(path):
+    parts = path.strip("/").split("/")
+    return ["/" + "/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _changed(engine, inspect, known):
+    """Return what was added to a container's image or removed from it and is not known (list of paths)."""
+
+    def skip(path):
+        return any(_trees.inside(path, folder) for folder in known)
+
+    graph_driver = inspect.get("GraphDriver") or {}
+    if engine.direct_possible() and _overlay.supported(graph_driver):
+        try:
+            return _layer_changes.changed_paths(graph_driver["Data"], skip)
+        except OSError:
+            pass  # the layers lie elsewhere than the engine says; it can tell by itself
+    return [entry["Path"] for entry in engine.changes(inspect["Id"]) if entry["Kind"] != 0 and not skip(entry["Path"])]
 
 
 def describe(engine, params):
@@ -338,10 +265,7 @@ def describe(engine, params):
     if params["companions"] is not None:
         companions = [engine.container(name) for name in params["companions"]]
     else:
-        others = set()
-        if not label(web, _PROJECT) and params["container"]:
-            others = {name_of(other["inspect"]) for other in find_stacks(engine)} - {name_of(web)}
-        companions = find_companions(engine, web, database, others)
+        companions = find_companions(engine, site, database)
     containers = [web] + ([database] if database["Id"] != web["Id"] else []) + companions
     server = {name_of(database): database_mounts(engine, database)}
     wanted, said = wanted_trees(site, containers, server, params["plugin_paths"], params["exclude_data"])
@@ -349,6 +273,7 @@ def describe(engine, params):
     compose = compose_files(web)
     compose["files"] = configuration_files(compose)
     plugins = [plugin["path"] for plugin in settings["plugins"]] + list(params["plugin_paths"])
+    about = engine.info()
     return {
         "name": params["name"] or compose["project"] or name_of(web),
         "web": _container(web, role="web"),
@@ -365,14 +290,19 @@ def describe(engine, params):
             "version": str(settings["version"].get("version")), "branch": str(settings["version"].get("branch")),
             "config": site["config"], "root": settings["root"], "code": settings["code"],
             "dataroot": settings["dataroot"], "owner": settings["owner"], "php": settings["php"],
-            "filedir": cfg.get("filedir") or posixpath.join(settings["dataroot"], "filedir"),
+            "external_files": bool(cfg.get("alternative_file_system_class")),
             "plugins": settings["plugins"],
             "alternative_component_cache": bool(cfg.get("alternative_component_cache")),
         },
         "trees": trees,
+        "filedir": stored_files(site, containers[0]),
         "plugin_paths": plugins,
         "compose": compose,
         "configuration": configuration(compose, params["config_paths"]),
+        "engine": {
+            "version": about.get("ServerVersion"), "storage_driver": about.get("Driver"),
+            "system": about.get("OperatingSystem"), "kernel": about.get("KernelVersion"), "host": about.get("Name"),
+        },
         "warnings": said + _moodle.warnings(settings) + layer_warnings(engine, containers, trees),
     }
 

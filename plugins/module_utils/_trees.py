@@ -71,17 +71,17 @@ def _covers(outer, inner):
 def plan(wanted):
     """Turn wanted trees into what is archived, each byte once.
 
-    :param wanted: list of {"role", "storage", "label", "exclude"}, the most specific role first; of two that are the
-        same storage the first one stays.
+    :param wanted: list of {"role", "storage", "label", "exclude", perhaps "keep"}, the most specific role first; of two
+        that are the same storage the first one stays.
     :returns: list of {"role", "file" (name without ending), "volume" | "path" | "container" and "path", "exclude",
         "keep"};
-        keep are the patterns of trees inside this one that have an archive of their own, and so are not to be touched
-        when this one is restored.
+        keep are the patterns of what has a place of its own in the backup, trees inside this one above all, and so is
+        not to be touched when this one is restored.
     """
     kept = []
     for tree in wanted:
         if not any(_covers(other["storage"], tree["storage"]) == "" for other in kept):
-            kept.append(dict(tree, keep=[]))
+            kept.append(dict(tree, keep=list(tree.get("keep", ()))))
     for outer in kept:
         for inner in kept:
             below = _covers(outer["storage"], inner["storage"])
@@ -89,13 +89,14 @@ def plan(wanted):
                 outer["keep"].append(escape_pattern(below))
     files = unique([slug(tree["label"]) for tree in kept])
     return [
-        dict(_source(tree["storage"]), role=tree["role"], file=name, exclude=tree["exclude"] + tree["keep"],
+        dict(source(tree["storage"]), role=tree["role"], file=name, exclude=tree["exclude"] + tree["keep"],
              keep=tree["keep"])
         for tree, name in zip(kept, files)
     ]
 
 
-def _source(storage):
+def source(storage):
+    """Return where a storage is, as the options of volume_archive name it (dict), and "storage" (its kind)."""
     kind, where, below = storage
     if kind == "volume":
         return {"volume": where, "path": below or "/", "storage": kind}

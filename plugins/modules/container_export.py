@@ -44,6 +44,11 @@ options:
       - Path of a compose file that is written too, which makes the same containers. It is for people who want to start
         a stack that was not made by Compose without this collection; what Compose cannot say is not in it.
     type: path
+  compose_files:
+    description: Compose files on the managed host that are copied to the folder of O(dest), each under its own name.
+    type: list
+    elements: path
+    default: []
   overwrite:
     description: Whether a file that is there and describes something else may be replaced.
     type: bool
@@ -99,6 +104,11 @@ compose:
   description: The compose file with its C(dest), C(size) (bytes) and C(sha256).
   returned: when O(compose_dest) is set
   type: dict
+compose_files:
+  description: The copies of O(compose_files), each with its C(dest), C(size) (bytes) and C(sha256).
+  returned: success
+  type: list
+  elements: dict
 start_order:
   description:
     - Names of the containers in the order in which to start them, so that a container comes after those that it refers

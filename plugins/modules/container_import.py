@@ -63,6 +63,11 @@ options:
       - Name of the transaction, 1 to 32 lower-case letters and digits. Phases of the same restore have the same name.
       - Required unless O(phase=all).
     type: str
+  check_images:
+    description:
+      - Whether O(phase=prepare) fails if an image is missing. Say no if the images are loaded before O(phase=switch).
+    type: bool
+    default: true
   state:
     description:
       - V(started) starts the containers that were running when they were recorded, in the recorded order.
@@ -114,6 +119,11 @@ actions:
   type: list
   elements: str
   sample: [create network school_default, create container school-db-1, start container school-db-1]
+absent:
+  description: Names of the containers that did not exist before. Only O(phase=prepare) and O(phase=all) tell.
+  returned: success
+  type: list
+  elements: str
 differences:
   description: For each container that is replaced, the names of the settings that differ from the record.
   returned: success
@@ -140,6 +150,7 @@ def main():
             "src": {"type": "path"},
             "containers": {"type": "list", "elements": "str"},
             "recreate": {"type": "list", "elements": "str", "default": []},
+            "check_images": {"type": "bool", "default": True},
             "phase": {
                 "type": "str",
                 "choices": ["all", "prepare", "switch", "commit", "rollback"],

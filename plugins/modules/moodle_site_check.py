@@ -87,54 +87,12 @@ page:
   returned: success
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _site
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import BackupError, IntegrityError
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-
-
-def work(params):
-    """Return the result of one call (dict)."""
-    engine, container = Engine(params), params["container"]
-    warnings, page = [], None
-    site = _site.patiently(
-        lambda: _site.report(engine, container, params["config"], params["content"]), params["wait_seconds"]
-    )
-    try:
-        page = _site.patiently(
-            lambda: _site.login_page(engine, container, params["wwwroot"], params["companions"]),
-            params["wait_seconds"] if params["web"] else 0,
-        )
-    except BackupError as error:
-        if params["web"]:
-            raise
-        warnings.append(error.describe())
-    if params["expected"]:
-        problems = _site.compare(params["expected"], site, params["clone"])
-        if problems:
-            raise IntegrityError(
-                "The site in container '%s' is not what it was: %s" % (container, "; ".join(problems)),
-                problems=problems,
-            )
-    return {"changed": False, "site": site, "page": page, "warnings": warnings}
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
+from ansible_collections.moodleclaude.backup.plugins.module_utils._site_check import SITE_CHECK
 
 
 def main():
-    module = build_module(
-        {
-            "container": {"type": "str", "required": True},
-            "config": {"type": "str", "required": True},
-            "wwwroot": {"type": "str", "required": True},
-            "companions": {"type": "list", "elements": "str", "default": []},
-            "content": {"type": "bool", "default": True},
-            "web": {"type": "bool", "default": True},
-            "expected": {"type": "dict"},
-            "clone": {"type": "bool", "default": False},
-            "wait_seconds": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: work(module.params))
+    run_call(SITE_CHECK)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ stack:
       description:
         - C(wwwroot), C(release), C(version), C(branch), C(config) (path of config.php), C(root) (all of the code),
           C(code) (where version.php is), C(dataroot), C(owner) (numeric owner and group of the data directory),
-          C(php) (version), C(filedir), C(plugins) (additional ones with component, path, version and release).
+          C(php) (version), C(external_files) (whether files are kept in an external store), C(plugins) (additional
+          ones with component, path, version and release).
       type: dict
     trees:
       description:
@@ -116,10 +117,18 @@ stack:
           M(moodleclaude.backup.volume_restore).
       type: list
       elements: dict
+    filedir:
+      description:
+        - Where the stored files are, in the same form as an entry of C(trees), for
+          M(moodleclaude.backup.filedir_archive). C(trash) tells where those are that the site has deleted.
+      type: dict
     plugin_paths:
       description: Folders of additional plugins, relative to the code's root.
       type: list
       elements: str
+    engine:
+      description: The Docker Engine and its host, C(version), C(storage_driver), C(system), C(kernel) and C(host).
+      type: dict
     compose:
       description: C(project), C(working_dir), C(config_files) and C(files) (settings beside the compose file).
       type: dict

@@ -96,7 +96,7 @@ records:
   returned: O(state=listed)
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _pause
 from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
 
@@ -112,7 +112,9 @@ def work(params, check_mode):
         return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
     if state == "begun":
         begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], params["plan"])
-        Engine(params).remove_helpers(begun["lock"])
+        engine = Engine(params)
+        engine.remove_helpers(begun["lock"])
+        _pause.resume(engine, root, stack)  # a backup that was cut off may have left the site held still
         return dict(begun, changed=True, run=token)
     if state == "proved":
         return {"changed": _backup_set.prove_restore(root, stack, token)}

@@ -212,7 +212,7 @@ class Killing:
 
 def options(source, phase, transaction, **changes):
     defaults = {"src": source, "containers": None, "recreate": [], "phase": phase, "transaction": transaction,
-                "state": "started", "stop_timeout": 5}
+                "state": "started", "stop_timeout": 5, "check_images": True}
     return dict(defaults, **changes)
 
 

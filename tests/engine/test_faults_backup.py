@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from lab.play import Play, run
@@ -38,6 +39,18 @@ def site():
 def settings(site):
     """Variables of the playbooks."""
     return {"moodle_backup_root": str(site.backups), "moodle_backup_container": site.web, "moodle_backup_images": False}
+
+
+def children(pid):
+    return [int(child) for task in Path("/proc/%d/task" % pid).iterdir() for child in (task / "children").read_text().split()]
+
+
+def alive(pid):
+    """True if a process still works, even if for nobody."""
+    try:
+        return Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def complete(site):
@@ -72,6 +85,24 @@ def sessions_of_pg_dump(site):
     return int(site.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_dump%'"))
 
 
+@contextlib.contextmanager
+def waiting_dump(site, settings):
+    """A backup whose pg_dump waits for somebody else's lock for as long as this is entered."""
+    lock = subprocess.Popen(
+        ["docker", "exec", "-i", site.db, "psql", "-qU", site.dbuser, site.dbname], stdin=subprocess.PIPE)
+    try:
+        lock.stdin.write(b"BEGIN; LOCK TABLE mdl_user IN ACCESS EXCLUSIVE MODE;\n")
+        lock.stdin.flush()
+        # The estimate of the space needed would wait for the lock, too.
+        play = Play("backup", dict(settings, moodle_backup_check_space=False))
+        play.wait_for(lambda: sessions_of_pg_dump(site), "pg_dump")
+        yield play
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            lock.stdin.close()
+        lock.wait()
+
+
 def nothing_is_wrong(site, kept):
     """Assert that there are just these backups and that the site runs."""
     assert complete(site) == kept
@@ -81,20 +112,6 @@ def nothing_is_wrong(site, kept):
 def test_killed_anywhere(site, settings):
     """After a power cut at any point the next run works at once, and leaves only itself."""
 
-    def in_the_dump():
-        # Somebody else's lock keeps pg_dump waiting as long as it takes to kill it.
-        lock = subprocess.Popen(
-            ["docker", "exec", "-i", site.db, "psql", "-qU", site.dbuser, site.dbname], stdin=subprocess.PIPE)
-        lock.stdin.write(b"BEGIN; LOCK TABLE mdl_user IN ACCESS EXCLUSIVE MODE;\n")
-        lock.stdin.flush()
-        try:
-            play = Play("backup", settings)
-            play.wait_for(lambda: sessions_of_pg_dump(site), "pg_dump")
-            play.kill()
-        finally:
-            lock.stdin.close()
-            lock.wait()
-
     def when(what, condition):
         play = Play("backup", settings)
         play.wait_for(condition, what)
@@ -102,7 +119,8 @@ def test_killed_anywhere(site, settings):
 
     when("its beginning", (site.backups / "backups").is_dir)
     nothing_is_wrong(site, [])
-    in_the_dump()
+    with waiting_dump(site, settings) as play:
+        play.kill()
     nothing_is_wrong(site, [])
     when("the data", partial(site, ".moodledata.tar.zst*"))
     nothing_is_wrong(site, [])
@@ -140,13 +158,17 @@ def fails(settings, *expected, **changed):
 
 
 @pytest.mark.usefixtures("first")
-def test_module_killed(site, settings):
-    """The death of a single module ends the backup cleanly."""
+@pytest.mark.parametrize("victim", ["module", "job"])
+def test_module_killed(site, settings, victim):
+    """The death of the module ends the backup cleanly, and so does that of one of its jobs."""
+    site.sh("touch %s/noise" % site.data_path)  # or the archive of the first backup would do
     play = Play("backup", settings)
-    pid = play.wait_for(lambda: partial(site, ".moodledata.tar.zst*")() and play.module("volume_archive"), "the data")
-    os.kill(pid, signal.SIGKILL)
+    pid = play.wait_for(lambda: partial(site, ".moodledata.tar.zst*")() and play.module("side_by_side"), "the data")
+    jobs = children(pid)
+    os.kill(pid if victim == "module" else jobs[0], signal.SIGKILL)
     assert play.wait() != 0
-    assert 'No backup was made on localhost: "Archive the trees of files" failed.' in play.output
+    assert 'No backup was made on localhost: "Write the artefacts side by side" failed.' in play.output
+    assert not any(alive(child) for child in jobs)
     nothing_is_wrong(site, ["first"])
     assert traces(site) == []
 
@@ -155,9 +177,12 @@ def test_module_killed(site, settings):
 def test_disk_full(site, settings):
     root = site.folder / "small"
     root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", root], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "tmpfs", root], check=True)
     try:
-        fails(settings, "moodledata.tar.zst", "No space left on device", moodle_backup_root=str(root))
+        # The estimate knows; without it, the disk says so when it is full.
+        fails(settings, "There is not enough room in", "moodledata", moodle_backup_root=str(root))
+        assert [*root.glob("backups/*"), *root.glob("locks/*"), *root.glob("pools")] == []
+        fails(settings, "No space left on device", moodle_backup_root=str(root), moodle_backup_check_space=False)
         assert [*root.glob("backups/*"), *root.glob("locks/*")] == []
     finally:
         subprocess.run(["umount", root], check=True)
@@ -180,12 +205,11 @@ def test_database_stopped(site, settings):
 
 @pytest.mark.usefixtures("first")
 def test_database_stopped_in_mid_dump(site, settings):
-    play = Play("backup", settings)
-    play.wait_for_module("database_dump")
     try:
-        site.engine.containers.get(site.db).kill()
-        assert play.wait() != 0
-        assert 'No backup was made on localhost: "Dump the database" failed.' in play.output
+        with waiting_dump(site, settings) as play:
+            site.engine.containers.get(site.db).kill()
+            assert play.wait() != 0
+        assert 'No backup was made on localhost: "Write the artefacts side by side" failed.' in play.output
         assert site.db in play.output.rsplit("No backup was made", maxsplit=1)[-1]
     finally:
         site.engine.containers.get(site.db).start()
@@ -281,7 +305,7 @@ def test_stranger_or_missing_file(site, run_module):
 def test_container_vanishes(site, settings, first):
     """The web container is removed in the middle; the backup from before brings the site back."""
     play = Play("backup", settings)
-    play.wait_for(partial(site, ".moodledata.tar.zst*"), "the data")
+    play.wait_for_module("side_by_side")
     site.engine.containers.get(site.web).remove(force=True)
     assert play.wait() != 0
     assert "No backup was made on localhost" in play.output and site.web in play.output.rsplit("No backup was made", maxsplit=1)[-1]

@@ -80,12 +80,22 @@ def test_every_byte_is_in_one_tree(sites, found):
     first, second = sites
     assert where(found[0]) == {
         "application": ("layer", first.web), "moodledata": ("volume", first.name + "-data"),
+        "moodledata.filedir": ("volume", first.name + "-data"),
         "volume.%s-tools" % first.name: ("volume", first.name + "-tools"),
     }
     assert where(found[1]) == {
         "application": ("bind", str(second.folder / "code")), "moodledata": ("bind", str(second.folder / "moodledata")),
+        "moodledata.filedir": ("bind", str(second.folder / "moodledata" / "filedir")),
         "bind.%s_var_www_html_config.php" % second.web: ("bind", str(second.folder / "settings" / "config.php")),
     }
+    # The stored files go into a pool, and what the site has deleted only if it is needed.
+    assert found[0]["filedir"] == {
+        "volume": first.name + "-data", "path": "filedir", "storage": "volume", "role": "filedir", "file": "filedir",
+        "trash": {"volume": first.name + "-data", "path": "trashdir", "storage": "volume"},
+    }
+    data = {tree["file"]: tree for tree in found[0]["trees"]}
+    assert {"filedir", "trashdir/*"} <= set(data["moodledata"]["exclude"]) and data["moodledata"]["keep"] == ["filedir"]
+    assert data["moodledata.filedir"]["exclude"] == data["moodledata.filedir"]["keep"] == ["[0-9a-f][0-9a-f]"]
 
 
 def test_no_password_is_told(sites, run_module, engine):
@@ -116,7 +126,8 @@ def test_findings_can_be_overridden(sites, run_module, tmp_path):
         "exclude_data": ["cache/*"], "config_paths": [str(tmp_path)],
     })["stack"]
     assert stack["name"] == "renamed" and len(stack["containers"]) == 2
-    assert stack["plugin_paths"][-1] == "mod/page" and "cache/*" in stack["trees"][1]["exclude"]
+    assert stack["plugin_paths"][-1] == "mod/page"
+    assert ["cache/*" in tree["exclude"] for tree in stack["trees"] if tree["file"] == "moodledata"] == [True]
     beside, given = stack["configuration"]
     assert beside["path"] == stack["compose"]["working_dir"] and ".env" in beside["paths"]
     assert given == {"path": str(tmp_path), "role": "configuration", "storage": "bind", "file": "configuration-2"}

@@ -57,18 +57,26 @@ class Browser:
 
     def __init__(self, wwwroot: str, connect: tuple[str, int] | None = None):
         self.wwwroot = wwwroot.rstrip("/")
+        self._key = ""  # of the session
         handlers = [urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()), _NoRedirect(),
                     urllib.request.ProxyHandler({})]
         if connect:
             handlers.append(_ConnectTo(connect))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def request(self, url: str, form: dict | None = None):
-        """Return (status, headers, body as bytes). A redirect is an answer like any other."""
-        url = urllib.parse.urljoin(self.wwwroot + "/", url)
-        data = urllib.parse.urlencode(form).encode() if form is not None else None
+    def request(self, url: str, form: dict | None = None, file: tuple[str, bytes] | None = None):
+        """Return (status, headers, body as bytes). A redirect is an answer like any other.
+
+        :param file: (name, content), uploaded with the form as "file".
+        """
+        request = urllib.request.Request(urllib.parse.urljoin(self.wwwroot + "/", url))
+        if file is not None:
+            request.data, kind = _multipart(form or {}, *file)
+            request.add_header("Content-Type", kind)
+        elif form is not None:
+            request.data = urllib.parse.urlencode(form).encode()
         try:
-            with self._opener.open(url, data, timeout=120) as answer:
+            with self._opener.open(request, timeout=120) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
@@ -87,8 +95,10 @@ class Browser:
             raise Refused("the login of '%s' is answered with %d %s" % (user, status, place))
         status, headers, _body = self.request(place)
         status, _headers, body = self.request("%s/my/" % self.wwwroot)
-        if status != 200 or b'"sesskey"' not in body:
+        key = re.search(rb'"sesskey":"([^"]+)"', body)
+        if status != 200 or not key:
             raise Refused("the page after the login of '%s' answers with %d" % (user, status))
+        self._key = key[1].decode()
         title = re.search(rb"<title>(.*?)</title>", body, re.S)
         return html.unescape(title[1].decode().strip()) if title else ""
 
@@ -101,6 +111,30 @@ class Browser:
         url = "%s/pluginfile.php%s?forcedownload=1" % (self.wwwroot, urllib.parse.quote(path))
         status, _headers, body = self.request(url)
         return status, hashlib.sha1(body).hexdigest()
+
+    def upload(self, name: str, content: bytes) -> dict:
+        """Store a file on the stand-in site, once logged in; return what it says of it (id, contenthash, url)."""
+        return self._own("upload", {"sesskey": self._key}, (name, content))
+
+    def delete(self, number: int) -> None:
+        """Delete a file of the stand-in site by its id."""
+        self._own("delete", {"sesskey": self._key, "id": number})
+
+    def _own(self, page: str, form: dict, file: tuple[str, bytes] | None = None) -> dict:
+        status, _headers, body = self.request("%s/local/moodleclaude/%s.php" % (self.wwwroot, page), form, file)
+        if status != 200:
+            raise Refused("%s is answered with %d %s" % (page, status, body[:200].decode(errors="replace")))
+        return json.loads(body)
+
+
+def _multipart(form: dict, name: str, content: bytes) -> tuple[bytes, str]:
+    """Return the body and the type of a form with a file."""
+    boundary = "mcb" + hashlib.sha1(content).hexdigest()
+    parts = [b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (boundary.encode(), key.encode(), str(value).encode())
+             for key, value in form.items()]
+    parts.append(b'--%b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n--%b--\r\n'
+                 % (boundary.encode(), name.encode(), content, boundary.encode()))
+    return b"".join(parts), "multipart/form-data; boundary=%s" % boundary
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -76,7 +76,8 @@ def in_backup(root: Path, secrets: dict[str, str]) -> list[str]:
     met: dict[str, set[str]] = {name: set() for name in PLACES}
     for path in [root, *root.rglob("*")]:
         status = path.lstat()
-        wanted = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+        blob = path.relative_to(root).parts[:1] == ("pools",) and len(path.name) == 40
+        wanted = 0o700 if stat.S_ISDIR(status.st_mode) else 0o400 if blob else 0o600
         if stat.S_IMODE(status.st_mode) != wanted or (status.st_uid, status.st_gid) != (0, 0):
             problems.append("%s has mode %04o and owner %d" % (path, stat.S_IMODE(status.st_mode), status.st_uid))
         if stat.S_ISREG(status.st_mode):

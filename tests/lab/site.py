@@ -312,8 +312,9 @@ class Site:
                 _remove_content(self.folder / part)
 
     def _remove_images(self) -> None:
-        for item in self.engine.images.list():
-            for tag in item.tags:
+        # Not images.list(), which looks at each and fails when somebody removes one meanwhile.
+        for item in self.engine.api.images():
+            for tag in item["RepoTags"] or ():
                 if tag.startswith("%s/" % self.name):
                     self.engine.images.remove(tag)
 

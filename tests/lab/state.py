@@ -30,7 +30,7 @@ def capture(web: str, code: str, data: str, database: str | None = None) -> dict
     networks = {name for item in containers for name in item.attrs["NetworkSettings"]["Networks"]} - set(_PREDEFINED)
     volumes = {mount["Name"] for item in containers for mount in item.attrs["Mounts"] if mount["Type"] == "volume"}
     trees = {"code": container_tree(engine, web, code),
-             "data": container_tree(engine, web, data, tuple(ignored.FOLDERS))}
+             "data": ignored.stored_files_as_backed_up(container_tree(engine, web, data, tuple(ignored.FOLDERS)))}
     return {
         "containers": {item.name: container_state(item.attrs) for item in containers},
         "networks": {name: _network(engine.networks.get(name).attrs) for name in sorted(networks)},

@@ -43,12 +43,25 @@ def test_rebuilt_paths_follow_the_settings():
     patterns = _moodle.rebuilt_paths(cfg, "/d")
     assert "my\\[temp\\]/*" in patterns and "sess/*" in patterns and "temp/*" in patterns
     assert not any("fast" in pattern for pattern in patterns)
-    assert not any(pattern.startswith(("filedir/*/*/*/", "secret", "muc", "trashdir")) for pattern in patterns)
+    assert not any(pattern.startswith(("filedir", "secret", "muc", "lang")) for pattern in patterns)
+    assert "climaintenance.html" in patterns
+
+
+def test_the_trash_is_no_data_wherever_it_is():
+    assert "trashdir/*" in _moodle.rebuilt_paths({}, "/d")
+    assert "my trash/*" in _moodle.rebuilt_paths({"trashdir": "/d/my trash/"}, "/d")
+    assert not any("elsewhere" in pattern for pattern in _moodle.rebuilt_paths({"trashdir": "/elsewhere/trash"}, "/d"))
+
+
+def test_stored_files_are_found_where_the_settings_have_them():
+    assert _moodle.stored_files({}, "/d") == ("/d/filedir", "/d/trashdir")
+    assert _moodle.stored_files({"filedir": "/mnt/files/", "trashdir": ""}, "/d") == ("/mnt/files", "/d/trashdir")
 
 
 def test_data_outside_the_data_directory_is_kept():
-    cfg = {"filedir": "/mnt/files/", "trashdir": "/d/trashdir", "secretdataroot": "/secrets", "langotherroot": "/d"}
-    assert _moodle.extra_data_folders(cfg, "/d") == [("filedir", "/mnt/files"), ("secretdataroot", "/secrets")]
+    cfg = {"filedir": "/mnt/files/", "trashdir": "/mnt/trash", "secretdataroot": "/secrets", "langotherroot": "/d",
+           "langlocalroot": "/d/lang", "altcacheconfigpath": "/cache/"}
+    assert _moodle.extra_data_folders(cfg, "/d") == [("altcacheconfigpath", "/cache"), ("secretdataroot", "/secrets")]
 
 
 def test_passwords_are_not_asked_for():

@@ -53,6 +53,19 @@ def test_nested_binds_and_layers():
     assert planned[4]["container"] == "cron"
 
 
+def test_what_has_a_place_of_its_own_is_kept_when_its_tree_comes_back():
+    files = dict(tree("moodledata.filedir", ("volume", "v", "filedir"), "data"), keep=["[0-9a-f][0-9a-f]"])
+    planned = _trees.plan([files, tree("moodledata", ("volume", "v", ""), "data", ["temp/*"])])
+    assert (planned[0]["exclude"], planned[0]["keep"]) == (["[0-9a-f][0-9a-f]"], ["[0-9a-f][0-9a-f]"])
+    assert (planned[1]["exclude"], planned[1]["keep"]) == (["temp/*", "filedir"], ["filedir"])
+
+
+def test_a_place_is_named_as_the_modules_name_it():
+    assert _trees.source(("volume", "v", "")) == {"volume": "v", "path": "/", "storage": "volume"}
+    assert _trees.source(("bind", "/srv", "")) == {"path": "/srv", "storage": "bind"}
+    assert _trees.source(("layer", "web", "/d")) == {"container": "web", "path": "/d", "storage": "layer"}
+
+
 def test_windows_into_the_host_are_known():
     for source in ("/", "/etc", "/var/run/docker.sock", "/run/x", "/proc/1", "/etc/localtime", "/tmp/app.sock"):
         assert _trees.is_system(source)
