@@ -146,10 +146,15 @@ def test_what_is_not_of_a_module_counts_apart(meter, tmp_path):
 
 def test_an_interrupted_command_is_ended_with_its_children(meter, tmp_path):
     script = f"sleep 300 & echo $! >{tmp_path}/pid; wait"
-    alarm = threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGINT))
+    alarm = threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    # No SIGINT: what runs in the background ignores it.
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
     alarm.start()
-    with pytest.raises(KeyboardInterrupt):
-        meter.measure(["sh", "-c", script], tmp_path / "log", dict(os.environ))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            meter.measure(["sh", "-c", script], tmp_path / "log", dict(os.environ))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     child = int((tmp_path / "pid").read_text(encoding="utf-8"))
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and alive(child):
