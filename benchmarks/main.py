@@ -30,6 +30,7 @@ from stack import BenchmarkError, Size
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "benchmark.md"
+PICTURE = "![Bars of wall and processor time, memory and bytes added by step and way; lines of growth](benchmark.svg)"
 PROGRAMS = {"ansible-playbook": "run 'make benchmark'", "restic": "install Debian's restic, or choose other --ways",
             "zstd": "install zstd"}
 DISK = {"comparison": 16e9, "growth": 60e9, "memory": 12e9}  # bytes needed at --scale 1
@@ -148,7 +149,8 @@ def write_document(results: dict) -> None:
     begin, end = f"<!-- {series} -->\n", f"<!-- end of {series} -->\n"
     head, rest = DOCUMENT.read_text(encoding="utf-8").split(begin)
     tail = rest.split(end)[1]
-    DOCUMENT.write_text(f"{head}{begin}\n{report.text(results)}\n\n{end}{tail}", encoding="utf-8")
+    picture = f"{PICTURE}\n\n" if series == "comparison" else ""
+    DOCUMENT.write_text(f"{head}{begin}\n{picture}{report.text(results)}\n\n{end}{tail}", encoding="utf-8")
     figures = DOCUMENT.with_suffix(".json")
     everything = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}
     everything[series] = results

@@ -20,7 +20,7 @@ import shutil
 import stat
 import threading
 
-from ._errors import IntegrityError, StorageError
+from ._errors import IntegrityError, StorageError, UsageError
 
 ABSENT, DOUBTFUL, RIGHT = "absent", "doubtful", "right"
 CHUNK = 1024 * 1024  # bytes
@@ -34,10 +34,12 @@ _BATCH_BLOBS, _BATCH_BYTES = 5000, 512 * 1024 * 1024
 class Pool:
     """A pool in a folder, which need not exist yet.
 
-    :param path: str, absolute. :raises: IntegrityError when the damaged record cannot be read.
+    :param path: str, absolute. :raises: IntegrityError when the damaged record cannot be read, UsageError.
     """
 
     def __init__(self, path):
+        if not path:  # it would mean the current folder
+            raise UsageError("The pool has no path", "Name its folder in 'pool'.")
         self.path = os.path.abspath(path)
         self.record = DamagedRecord(os.path.join(os.path.dirname(self.path), "damaged.json"))
         self._damaged = set(self.record.read()["blobs"])

@@ -117,7 +117,7 @@ EXAMPLES = r"""
     path: /filedir
     trash: /trashdir
     pool: /var/backups/moodleclaude/pools/school/filedir
-    required: /var/backups/moodleclaude/work/hashes
+    required: /var/backups/moodleclaude/needed.sha1
     dest: /var/backups/moodleclaude/backups/today/filedir.sha1
 
 - name: One archive that needs no pool

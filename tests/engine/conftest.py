@@ -45,6 +45,16 @@ def require_image(engine):
     return require
 
 
+@pytest.fixture
+def stored(site):
+    """The stored files of the test file's own site; rows and blobs that a test has made are gone afterwards."""
+    from lab.stored import StoredFiles
+
+    files = StoredFiles(site)
+    yield files
+    files.forget()
+
+
 @pytest.fixture(scope="session")
 def tiny(require_image):
     """The smallest image: a static busybox."""

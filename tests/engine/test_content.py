@@ -13,7 +13,6 @@ import pytest
 from lab.closure import held, lacking, needed
 from lab.leaks import Watch
 from lab.site import Site
-from lab.stored import StoredFiles
 
 NAME = "mcb-mol-content"
 ELSEWHERE = 2  # what every stand-in site knows by reference only
@@ -28,14 +27,6 @@ def site():
         yield made
     finally:
         made.destroy()
-
-
-@pytest.fixture
-def stored(site):
-    """The site's stored files; what a test has left wrong is gone afterwards."""
-    files = StoredFiles(site)
-    yield files
-    files.forget()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from lab.load import Load
 from lab.play import Play, run
 from lab.site import Site
 from lab.state import differences
-from lab.stored import StoredFiles
 
 NAME = "mcb-mol-hot"
 STACK = NAME + "-web"
@@ -37,14 +36,6 @@ def site():
         yield made
     finally:
         made.destroy()
-
-
-@pytest.fixture
-def stored(site):
-    """The site's stored files; rows that a test has made are gone afterwards."""
-    files = StoredFiles(site)
-    yield files
-    files.forget()
 
 
 @pytest.fixture

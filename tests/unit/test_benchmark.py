@@ -385,7 +385,9 @@ def test_the_document_gets_each_series_between_its_marks(importable, tmp_path, m
         main.write_document(growth_results())
         main.write_document(results())
     text = document.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- comparison -->\n\nMachine: 2 cores, 16 GiB of memory, Linux, Docker Engine ")
+    assert text.startswith("before\n<!-- comparison -->\n\n![Bars of ")
+    assert "(benchmark.svg)\n\nMachine: 2 cores, 16 GiB of memory, Linux, Docker Engine " in text
+    assert text.count("(benchmark.svg)") == 1
     assert text.endswith("|\n\n<!-- end of growth -->\nafter\n")
     assert "old" not in text
     assert text.count("| target, on 2 cores") == 1
