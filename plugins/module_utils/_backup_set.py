@@ -6,19 +6,20 @@
 
 Below the root: backups/<name>/ (complete backups), backups/.partial_<hash of the stack's name>@<name>/ (one that is
 being made; the name alone says whose it is, so that wherever its run is killed the next one removes it),
-locks/<stack>.lock, restores/<stack>.json (the restore that is under way).
+locks/<stack>.lock, restores/<stack>.json (the restore that is under way). Which backup is being read, by a verify or a
+copy, shows a shared flock on its folder (reading); who removes one holds that lock alone.
 """
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
-import json
 import os
 import shutil
 import stat
 import time
 
-from . import _manifest, _naming, _pause, _verify
+from . import _json_file, _manifest, _naming, _pause, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, NotFoundError, StorageError, UsageError
 from ._lock import StackLock
 from ._stream import PartialFile, fsync_directory
@@ -59,6 +60,13 @@ class Root:
     def partial(self, stack, name):
         return os.path.join(self.backups, _partial_prefix(stack) + _naming.check_name(name))
 
+    def settled(self):
+        """Return a context manager in which no restore begins and no backup is removed; for moments only.
+
+        Whoever removes a backup looks in here whether a restore that did not end names it (read_records).
+        """
+        return _json_file.locked(self.backups)
+
     def prepare(self):
         """Make the folders, readable by nobody else."""
         for path in (self.path, self.backups):
@@ -73,6 +81,27 @@ class Root:
 def _partial_prefix(stack):
     """Return what the names of a stack's partial folders begin with (str)."""
     return "%s%s@" % (_PARTIAL, hashlib.sha256(stack.encode()).hexdigest()[:12])
+
+
+def partial_of(entry):
+    """Return (mark of the stack, name of the backup) of a partial folder's name, or None for any other name."""
+    mark, at, name = entry[len(_PARTIAL):].partition("@")
+    return (mark, name) if entry.startswith(_PARTIAL) and at else None
+
+
+def stacks(root):
+    """Return the names of all stacks that have left something below the root (sorted list of str)."""
+    found = {backup["stack"] for backup in complete(root)}
+    for folder, ending in (("pools", ""), ("locks", ".lock"), ("restores", ".json")):
+        with contextlib.suppress(FileNotFoundError):
+            found.update(entry[:len(entry) - len(ending)] for entry in os.listdir(os.path.join(root.path, folder))
+                         if entry.endswith(ending) and not entry.startswith("."))
+    return sorted(found)
+
+
+def stack_of(root, mark):
+    """Return the name of the stack (str) whose partial folders have a mark, or None if nothing tells."""
+    return next((stack for stack in stacks(root) if _partial_prefix(stack) == "%s%s@" % (_PARTIAL, mark)), None)
 
 
 def begin(root, stack, name, token, engine=None):
@@ -162,7 +191,7 @@ def publish(root, stack, name, token, metadata, checksums=None, texts=None, shar
     created = max([now] + [backup["created"] + 0.001 for backup in complete(root) if backup["stack"] == stack])
     document = dict(metadata, format=FORMAT, name=name, stack=stack, created=created)
     document["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
-    _write_json(os.path.join(partial, METADATA), document)
+    _json_file.write(os.path.join(partial, METADATA), document)
     for path, text in (texts or {}).items():
         _write(os.path.join(partial, _naming.check_name(path, "file")), text.encode())
     found = checksum_tree(partial, shared)
@@ -246,7 +275,7 @@ def load(folder):
     """Return the metadata (dict) of a complete backup. :raises: IntegrityError."""
     if not os.path.isfile(os.path.join(folder, _manifest.FILENAME)):
         raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
-    document = _read_json(os.path.join(folder, METADATA))
+    document = _json_file.read(os.path.join(folder, METADATA))
     if not isinstance(document.get("created"), (int, float)) or not document.get("stack"):
         raise IntegrityError("%s of %s is damaged or missing" % (METADATA, folder))
     if document.get("format", 0) > FORMAT:
@@ -255,6 +284,25 @@ def load(folder):
             "Update the collection.",
         )
     return document
+
+
+@contextlib.contextmanager
+def reading(folder):
+    """Keep a backup from being removed while it is read; the kernel ends it with the process.
+
+    :raises: NotFoundError if it is gone.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFoundError("There is no backup in %s any more" % folder) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        if not os.path.isdir(folder):
+            raise NotFoundError("The backup in %s was removed just now" % folder)
+        yield
+    finally:
+        os.close(fd)
 
 
 def complete(root):
@@ -312,17 +360,20 @@ def begin_restore(root, stack, backup, token, transaction, plan):
     """
     root.prepare()
     lock = root.lock(stack)
-    lock.acquire(token, "restore", backup)
-    try:
-        unfinished = read_record(root, stack)
-        if unfinished is None:
-            path = root.record(stack)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            record = {"backup": backup, "transaction": transaction, "plan": plan, "proved": False}
-            _write_json(path, dict(record, began=int(time.time())))
-    except BaseException:
-        lock.release(token)
-        raise
+    with root.settled():
+        lock.acquire(token, "restore", backup)
+        try:
+            unfinished = read_record(root, stack)
+            if unfinished is None:
+                if not os.path.isdir(root.folder(backup)):
+                    raise NotFoundError("The backup '%s' was removed just now" % backup, "Choose another one.")
+                path = root.record(stack)
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                record = {"backup": backup, "transaction": transaction, "plan": plan, "proved": False}
+                _json_file.write(path, dict(record, began=int(time.time())))
+        except BaseException:
+            lock.release(token)
+            raise
     return {"lock": lock.path, "unfinished": unfinished}
 
 
@@ -332,13 +383,13 @@ def prove_restore(root, stack, token):
     record = read_record(root, stack)
     if record is None or record["proved"]:
         return False
-    _write_json(root.record(stack), dict(record, proved=True))
+    _json_file.write(root.record(stack), dict(record, proved=True))
     return True
 
 
 def read_record(root, stack):
     """Return the description (dict) of the restore that is under way or was cut off, or None."""
-    return _read_json(root.record(stack)) or None
+    return _json_file.read(root.record(stack)) or None
 
 
 def read_records(root, stack=None):
@@ -362,21 +413,7 @@ def end_restore(root, stack, token, finished=True):
     return lock.release(token)
 
 
-def _write_json(path, document):
-    _write(path, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
-
-
 def _write(path, content):
     with PartialFile(path, overwrite=True) as out:
         out.write(content)
         out.publish()
-
-
-def _read_json(path):
-    """Return the dict in a file; an empty one if the file is missing or damaged."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            document = json.load(handle)
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -76,6 +76,22 @@ def find_controller():
     return found
 
 
+def itself():
+    """Return {"pid", "started"} of this process."""
+    return {"pid": os.getpid(), "started": _process_start(os.getpid())}
+
+
+def _taken(fd):
+    """Take a flock for this process alone, if nobody has it but for a moment (see holder)."""
+    for _attempt in range(10):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
+
+
 class StackLock:
     """The lock of one stack.
 
@@ -87,24 +103,25 @@ class StackLock:
         self.path = path
         self.timeout = timeout
 
-    def acquire(self, token, purpose, name):
+    def acquire(self, token, purpose, name, single=False):
         """Take the lock for an owner.
 
-        :param token: str, secret enough to tell owners apart. :param purpose: "backup" or "restore".
+        :param token: str, secret enough to tell owners apart.
+        :param purpose: "backup", "restore", "clean-up" or "copy".
         :param name: str, what the owner works on, for messages.
+        :param single: bool, whether the owner is this process alone, so that the lock is free as soon as it has ended.
         :returns: the dead owner's record (dict) that was replaced, or None. :raises: LockedError.
         """
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         while True:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
+                if not _taken(fd):
+                    owner = self._read(fd)
                     raise LockedError(
-                        "%s is at work on this stack right now" % _owner(self._read(fd)),
-                        "Run this again when it has ended.", lock=self.path,
-                    ) from error
+                        "%s is at work on this stack right now" % _owner(owner),
+                        "Run this again when it has ended.", lock=self.path, purpose=(owner or {}).get("purpose"),
+                    )
                 if not self._is_current(fd):
                     continue  # released (unlinked) between open and flock
                 previous = self._read(fd)
@@ -112,7 +129,7 @@ class StackLock:
                     self._refuse_if_alive(previous, fd)
                 record = {
                     "token": token, "purpose": purpose, "name": name, "taken": int(time.time()),
-                    "controller": find_controller(),
+                    "controller": itself() if single else find_controller(),
                 }
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, json.dumps(record).encode() + b"\n", 0)
@@ -142,7 +159,7 @@ class StackLock:
                 return
             raise LockedError(
                 "%s holds this stack (process %d)" % (_owner(previous), controller["pid"]),
-                "Run this again when it has ended.", lock=self.path,
+                "Run this again when it has ended.", lock=self.path, purpose=previous.get("purpose"),
             )
         # A clock that was set back must not keep a dead owner alive, so the future counts as long ago.
         idle = time.time() - os.fstat(fd).st_mtime
@@ -150,8 +167,29 @@ class StackLock:
             raise LockedError(
                 "%s holds this stack; its last sign of life was %d seconds ago" % (_owner(previous), idle),
                 "If you know that it is dead, wait %d seconds, or remove %s." % (self.timeout - idle + 1, self.path),
-                lock=self.path,
+                lock=self.path, purpose=previous.get("purpose"),
             )
+
+    def holder(self):
+        """Return the record of the owner (dict) if it is alive, else None; the lock stays as it is."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            record = self._read(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return record or {}
+            if record is not None:
+                try:
+                    self._refuse_if_alive(record, fd)
+                except LockedError:
+                    return record
+            return None
+        finally:
+            os.close(fd)
 
     def owner(self):
         """Return the record of the owner (dict), or None."""

@@ -286,6 +286,7 @@ def test_metadata_of_a_newer_version_is_refused(root):
 
 
 def test_a_restore_that_was_cut_off_is_remembered_and_stops_backups(root):
+    make(root, "one")
     first = _backup_set.begin_restore(root, "school", "one", "me", "t1", {"x": 1})
     assert first["unfinished"] is None
     assert _backup_set.end_restore(root, "school", "me", finished=False) is True
