@@ -13,7 +13,9 @@ from collections import namedtuple
 # estimate: function(engine, params) that returns how many bytes work would write at the most or about so (int), asked
 # before anything is written; None if that is not worth asking. They are written at params["pool"] or params["dest"],
 # and by a call without dest, into the tree that params describe.
-Call = namedtuple("Call", "options rules work estimate", defaults=(None,))
+# look: function(engine, params) that finds out, before anything is written, what both estimate and work would have to
+# (something JSON can carry, or None); they get it as params["seen"]. None if there is no such thing.
+Call = namedtuple("Call", "options rules work estimate look", defaults=(None, None))
 
 COMPRESSION = {
     "compression": {"type": "str", "choices": ["zstd", "gzip", "none"], "default": "zstd"},

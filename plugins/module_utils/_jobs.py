@@ -182,17 +182,21 @@ def _be_nice(nice, ionice):
 def _check_space(jobs, limit, margin):
     tasks = [(job.name, _estimate(job)) for job in jobs if job.call.estimate is not None]
     asked = {name: answer for name, (answer, _seconds) in _children.side_by_side(tasks, limit).items()}
-    return _room.check({name: (path, size) for name, (size, path) in asked.items() if path}, margin)
+    for job in jobs:
+        if job.call.look is not None and job.name in asked:
+            job.params["seen"] = asked[job.name][2]
+    return _room.check({name: (path, size) for name, (size, path, _seen) in asked.items() if path}, margin)
 
 
 def _estimate(job):
-    """Return a function that returns how many bytes a job will write, and the path of what it writes or None."""
+    """Return a function that returns how many bytes a job will write, where (path or None), and what it has seen."""
     from ._docker import Engine
 
     def ask():
         engine = Engine(job.params)
         place = _destination(job) if "dest" in job.call.options else _tree_place(engine, job.params)
-        return int(job.call.estimate(engine, job.params) or 0), place
+        seen = job.call.look(engine, job.params) if job.call.look else None
+        return int(job.call.estimate(engine, dict(job.params, seen=seen)) or 0), place, seen
 
     return ask
 

@@ -96,7 +96,7 @@ def archive(engine, params, check_mode):
         excludes = _left_out(tree, excludes)
         with contextlib.ExitStack() as cleanup:
             # Before tar reads anything: what changes from here on is another tree to the next run.
-            seen = _fingerprint.take(tree.root, tree.name, paths, excludes) if direct else _UNKNOWN
+            seen = _seen(tree, params, paths, excludes)
             result.update(fingerprint=seen.value, tree_size=seen.size)
             if _shared(params, seen, result):
                 return result
@@ -141,6 +141,24 @@ def _shared(params, seen, result):
     return False
 
 
+def look(engine, params):
+    """Walk a tree that is reached directly. Return its Fingerprint as a list, or None."""
+    paths, excludes = _wanted(params)
+    with reached(engine, params) as tree:
+        if not (tree.exists and isinstance(tree, _locate.DirectTree)):
+            return None
+        return list(_seen(tree, params, paths, _left_out(tree, excludes)))
+
+
+def _seen(tree, params, paths, excludes):
+    """Return the Fingerprint of a tree; that of the look before, if there was one, for a walk has its price."""
+    if params.get("seen"):
+        return _fingerprint.Fingerprint(*params["seen"])
+    if not isinstance(tree, _locate.DirectTree):
+        return _UNKNOWN
+    return _fingerprint.take(tree.root, tree.name, paths, excludes)
+
+
 def estimate(engine, params):
     """Return how many bytes an archive may take (int): nothing if an earlier one can be shared."""
     paths, excludes = _wanted(params)
@@ -149,7 +167,7 @@ def estimate(engine, params):
             return 0  # the work itself says what is wrong
         if not isinstance(tree, _locate.DirectTree):
             return params["earlier"][0]["size"] if params["earlier"] else _size_there(tree)
-        seen = _fingerprint.take(tree.root, tree.name, paths, _left_out(tree, excludes))
+        seen = _seen(tree, params, paths, _left_out(tree, excludes))
     if any(_sharing.usable(earlier, params["compression"]) for earlier in _candidates(params, seen)):
         return 0
     for earlier in params["earlier"]:
@@ -348,4 +366,5 @@ ARCHIVE = Call(
     rules={"mutually_exclusive": [("volume", "container")]},
     work=lambda engine, params, check_mode, _diff: archive(engine, params, check_mode),
     estimate=estimate,
+    look=look,
 )

@@ -235,7 +235,9 @@ def results():
              "db_image_bytes")
     machine = {"cores": 2, "memory_bytes": 2**34, "system": "Linux", "engine": "20.10", "storage_driver": "overlay2"}
     return {"series": "comparison", "scale": 0.5, "repeat": 3, "machine": machine, "runs": runs(),
-            "floors": [{"floor": "images", "wall": 20.0, "machine": 30.0}], "site": dict.fromkeys(names, 7_000_000)}
+            "floors": [{"floor": name, "wall": wall, "machine": 30.0}
+                       for name, wall in (("images", 20.0), ("load", 8.0), ("ansible", 2.0))],
+            "site": dict.fromkeys(names, 7_000_000)}
 
 
 def growth_results():
@@ -287,10 +289,10 @@ def test_targets_say_what_was_reached_and_what_was_not(importable):
 
     found = {line[0].partition(",")[0]: line[2:] for line in targets.lines(results())}
     assert found == {
-        "first backup: original / ours": ("4.80", True),
-        "first backup: ours / saving the images alone": ("1.25", True),
-        "restore in place after that change: original / ours": ("4.00", False),
-        "repeat": ("4.40", True),
+        "first backup: original / ours": ("4.80", True, ""),
+        "first backup: ours / saving the images alone": ("1.25", True, "1.00"),
+        "restore in place after that change: original / ours": ("4.00", False, "8.00"),
+        "repeat": ("4.40", True, "3.50"),
     }
     too_much = results()
     for entry in too_much["runs"]:

@@ -202,6 +202,20 @@ def test_room_enough_or_not_asked(calls, tmp_path, monkeypatch, params):
         assert "space" not in result
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_was_seen_before_the_work_is_not_looked_for_again(calls, tmp_path, asked):
+    def look(_engine, _params):
+        with open(tmp_path / "looks", "a", encoding="ascii") as handle:
+            handle.write("x")
+        return ["seen"]
+
+    calls["big"] = call(lambda _engine, params, *_: {"changed": False, "seen": params.get("seen")},
+                        lambda _engine, params: len(params["seen"]))._replace(look=look)
+    result = run([("a", "big", {"dest": str(tmp_path / "a")})], check_space=asked)
+    assert result["jobs"]["a"]["seen"] == (["seen"] if asked else None)
+    assert not asked or (result["space"][0]["needed"] == 1 and (tmp_path / "looks").read_text() == "x")
+
+
 def test_failed_estimate_is_the_error_of_its_job(calls, tmp_path):
     def estimate(_engine, _params):
         raise BackupError("no such thing", "look")
