@@ -68,14 +68,14 @@ def blobs(root, stack, start="", backups=None):
             yield sha1, size or 0
 
 
-def needed(root, stack, backups=None):
+def needed(root, stack, backups=None, departed=()):
     """Return an iterator of the SHA-1 of every blob that a backup needs, sorted.
 
-    :param backups: as for refresh(); None for those that the catalog has now.
+    :param backups: as for refresh(); None for those that the catalog has now. :param departed: see refresh().
     :raises: IntegrityError, at once, if that cannot be known because a list cannot be read.
     """
     index, lists = _Index(root, stack), _Lists(_backups(root, stack, backups))
-    plan = _Plan(index, lists, (), reading=True)
+    plan = _Plan(index, lists, departed, reading=True)
     if lists.unreadable:
         plan.close()
         raise lists.error(stack)
@@ -259,10 +259,13 @@ class _Index:
         """Do what a plan says and write the index. Return its summary (dict). :raises: StorageError."""
         if plan.current:
             return plan.summary
-        with contextlib.closing(plan), PartialFile(self._path, overwrite=True) as out:
-            summary = self._summarised(plan, lambda text: out.write(text.encode("ascii")), self._folder)
-            summary["index"] = out.publish()["sha256"]
-            _json_file.write(self._path + ".json", summary)
+        try:
+            with contextlib.closing(plan), PartialFile(self._path, overwrite=True) as out:
+                summary = self._summarised(plan, lambda text: out.write(text.encode("ascii")), self._folder)
+                summary["index"] = out.publish()["sha256"]
+                _json_file.write(self._path + ".json", summary)
+        except OSError as error:  # what is in between found no room, or a list could not be read; count() tells
+            raise StorageError("%s cannot be written: %s" % (self._path, error.strerror)) from error
         return summary
 
     def count(self, plan):
