@@ -15,7 +15,7 @@ import json
 import os
 import time
 
-from . import _backup_set, _catalog, _freed, _garbage, _notes, _references, _retention
+from . import _backup_set, _catalog, _freed, _garbage, _json_file, _notes, _references, _retention
 from ._errors import BackupError, LockedError, NotFoundError, StorageError
 from ._room import human
 from ._stream import fsync_directory
@@ -57,35 +57,35 @@ def _stacks(root, stack):
 
 @contextlib.contextmanager
 def _alone(root, stack):
-    """Let no other clean-up of the root begin. :raises: LockedError, StorageError."""
+    """Let no other clean-up of the root begin. :raises: LockedError, StorageError.
+
+    The lock is a flock on the folder itself, so that a full disk is no hindrance; a file beside tells whose it is.
+    """
+    if not os.access(root.backups, os.W_OK):
+        raise StorageError("The backup root %s cannot be changed" % root.path,
+                           "Is its file system mounted read-only, or does it belong to another user?")
     path = os.path.join(root.path, "locks", ".clean-up")
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageError("The backup root %s cannot be changed: %s" % (root.path, error.strerror),
-                           "Is it mounted read-only, or does this user not own it?") from error
+    fd = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _refusal(root, fd) from None
-        with contextlib.suppress(OSError):  # it only names us; on a full disk there may be no room for it
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps({"pid": os.getpid(), "began": time.time(), "stack": stack}).encode(), 0)
+            raise _refusal(root, _json_file.read(path)) from None
+        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as handle:
+            json.dump({"pid": os.getpid(), "began": time.time(), "stack": stack}, handle)
         yield
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     finally:
         os.close(fd)
 
 
-def _refusal(root, fd):
-    try:
-        record = json.loads(os.pread(fd, 4096, 0))
+def _refusal(root, record):
+    who = "Another clean-up"
+    if record:
         which = "of stack '%s'" % record["stack"] if record["stack"] else "of all stacks"
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["began"]))
         who = "The clean-up %s that began at %s (process %d)" % (which, began, record["pid"])
-    except (ValueError, KeyError, TypeError):
-        who = "Another clean-up"
     return LockedError("%s is at work in %s" % (who, root.path), "Run this again when it has ended.")
 
 
@@ -199,12 +199,12 @@ def set_aside(root, name, check_mode=False):
             for record in _backup_set.read_records(root):
                 if record.get("backup") == name:
                     raise LockedError("a restore of stack '%s' that did not end needs it" % record["stack"])
-            if "pinned" in _notes.read(root, name):
-                raise LockedError("pinned just now")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LockedError("in use, stays until the next clean-up") from None
+            if "pinned" in _notes.read(root, name):  # after the flock, which whoever pins it has to wait for
+                raise LockedError("pinned just now")
             if not check_mode:
                 _rename(root, name)
     finally:
