@@ -286,7 +286,8 @@ def load(folder):
     if not os.path.isfile(os.path.join(folder, _manifest.FILENAME)):
         raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
     document = _json_file.read(os.path.join(folder, METADATA))
-    if not isinstance(document.get("created"), (int, float)) or not document.get("stack"):
+    created = document.get("created")
+    if not isinstance(created, (int, float)) or not 0 <= created < 1e11 or not document.get("stack"):
         raise IntegrityError("%s of %s is damaged or missing" % (METADATA, folder))
     if document.get("format", 0) > FORMAT:
         raise IntegrityError(

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 
 from . import _backup_set, _catalog, _freed, _garbage, _json_file, _notes, _references, _retention
@@ -73,9 +74,11 @@ def _alone(root, stack):
             raise _refusal(root, _json_file.read(path)) from None
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as handle:
             json.dump({"pid": os.getpid(), "began": time.time(), "stack": stack}, handle)
-        yield
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
     finally:
         os.close(fd)
 
@@ -144,9 +147,10 @@ class _Run:
             for name in names:
                 self._freed.tree(self._root.folder(name))
             return
-        # Before their lists are gone, so that leaving them out costs one pass.
         departed = [entry.path for entry in os.scandir(self._root.backups) if _backup_set.removed_of(entry.name)]
-        _references.refresh(self._root, stack, staying, departed=departed)
+        # Before their lists are gone, so that leaving them out costs one pass. If it fails, so will what relies on it.
+        with contextlib.suppress(BackupError, OSError):
+            _references.refresh(self._root, stack, staying, departed=departed)
         for name in names:
             self._freed.tree(self._root.removed(name))
             _notes.forget(self._root, name)
@@ -171,8 +175,11 @@ class _Run:
 
     def _is_dead(self, entry):
         """True for a leftover of no stack that is known: a live run has a lock, which would tell its stack."""
-        if _backup_set.removed_of(os.path.basename(entry["path"])) is not None:
+        folder = os.path.basename(entry["path"])
+        if _backup_set.removed_of(folder) is not None:
             return True  # we are the only clean-up
+        if not re.match("[0-9a-f]{12}\\Z", _backup_set.partial_of(folder)[0]):
+            return False  # not made by a backup
         return entry["stack"] is None and not 0 <= time.time() - entry["created"] < self._root.lock_timeout
 
     def result(self):

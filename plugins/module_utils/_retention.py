@@ -71,7 +71,7 @@ def _decision(one, reasons, oldest):
     if one.pinned is not None:
         return Decision(one.name, True, ["pinned: %s" % one.pinned if one.pinned else "pinned"] + reasons)
     if one.counts:
-        return Decision(one.name, bool(reasons), reasons or ["not in the policy"])
+        return Decision(one.name, bool(reasons), reasons or ["no rule keeps it"])
     if oldest is None:
         return Decision(one.name, True, ["%s, and there is nothing better" % one.why_not])
     keep = (one.created, one.name) > (oldest.created, oldest.name)

@@ -126,7 +126,7 @@ def test_what_the_policy_does_not_keep_goes_with_its_blobs(root):
     result = _prune.prune(root, ONE, "school")
     assert names(root) == ["b3", "other"]
     assert actions(result) == {
-        "b1": ("remove", ["not in the policy"]), "b2": ("remove", ["not in the policy"]),
+        "b1": ("remove", ["no rule keeps it"]), "b2": ("remove", ["no rule keeps it"]),
         "b3": ("keep", ["last 1 of 1"])}
     assert result["changed"] and result["removed"] == ["b1", "b2"] and result["blobs"] == 4
     assert result["leftovers"] == [] and result["skipped"] == {}
@@ -201,7 +201,7 @@ def test_only_good_ones_count_and_pins_and_broken_ones_stay(root):
     _notes.set_verified(root, "bad", 1.0, "in full", [{"path": "archive", "problem": "damaged"}])
     result = _prune.prune(root, ONE)
     assert actions(result) == {
-        "pinned": ("keep", ["pinned: baseline"]), "old": ("remove", ["not in the policy"]),
+        "pinned": ("keep", ["pinned: baseline"]), "old": ("remove", ["no rule keeps it"]),
         "lacking": ("remove", ["incomplete, older than good"]), "good": ("keep", ["last 1 of 1"]),
         "bad": ("keep", ["damaged, newer than good"]), "late": ("keep", ["incomplete, newer than good"]),
         "broken": ("keep", ["broken, so it is never removed: backup.json of %s is damaged or missing" %
@@ -232,7 +232,7 @@ def test_a_backup_that_is_read_or_that_a_restore_needs_stays(root):
             assert actions(result) == {
                 "b0": ("keep", ["in use, stays until the next clean-up"]),
                 "b1": ("keep", ["a restore of stack 'school' that did not end needs it"]),
-                "b2": ("remove", ["not in the policy"]), "b3": ("keep", ["last 1 of 1"])}
+                "b2": ("remove", ["no rule keeps it"]), "b3": ("keep", ["last 1 of 1"])}
     assert names(root) == ["b0", "b1", "b3"] and blobs(root) == {sha1(one) for one in (b"0", b"1", b"3")}
     assert _prune.prune(root, ONE)["removed"] == ["b0"]
 
@@ -378,10 +378,12 @@ def test_leftovers_of_dead_runs_go(root):
     os.utime(root.lock("school").path, (0, 0))
     orphan = os.path.join(root.backups, ".partial_0123456789ab@lost")
     young = os.path.join(root.backups, ".partial_0123456789ab@young")
+    other = os.path.join(root.backups, ".partial_somebody's@else")
     removed = root.removed("b0")
-    for path in (orphan, young, removed):
+    for path in (orphan, young, other, removed):
         os.mkdir(path)
-    os.utime(orphan, (0, 0))
+        if path != young:
+            os.utime(path, (0, 0))
     incoming = os.path.join(root.pool("school"), ".new_dead")
     os.mkdir(incoming)
     for path in (begun["folder"], removed, incoming):
@@ -391,7 +393,7 @@ def test_leftovers_of_dead_runs_go(root):
     _notes.set_pinned(root, "b1", 1.0)
     result = _prune.prune(root, ONE)
     assert set(result["leftovers"]) == {begun["folder"], orphan, removed, incoming, _notes.path_of(root, "gone")}
-    assert names(root) == [os.path.basename(young), "b1"]
+    assert names(root) == [os.path.basename(young), os.path.basename(other), "b1"]
     assert os.listdir(os.path.join(root.path, "notes")) == ["b1.json"] and blobs(root) == {sha1(b"a")}
     assert result["freed"] >= 30000 and result["changed"] and not os.path.exists(root.lock("school").path)
 

@@ -57,7 +57,7 @@ def reasons(candidates, policy):
 def test_the_newest_ones_stay_and_say_which():
     found = _retention.decide([good("b%d" % number, START + number) for number in (2, 0, 1, 3)], Policy(last=2))
     assert [tuple(one) for one in found] == [
-        ("b0", False, ["not in the policy"]), ("b1", False, ["not in the policy"]),
+        ("b0", False, ["no rule keeps it"]), ("b1", False, ["no rule keeps it"]),
         ("b2", True, ["last 2 of 2"]), ("b3", True, ["last 1 of 2"])]
 
 
@@ -68,9 +68,9 @@ def test_the_newest_of_each_day_week_month_and_year_stays():
     assert reasons(backups, Policy(daily=2, weekly=2, monthly=3, yearly=5)) == {
         "2024-06-01 12:00": ["monthly 2024-06", "yearly 2024"],
         "2025-12-28 12:00": ["weekly 2025-W52"],
-        "2025-12-29 12:00": ["not in the policy"],
+        "2025-12-29 12:00": ["no rule keeps it"],
         "2025-12-31 23:59": ["daily 2025-12-31", "monthly 2025-12", "yearly 2025"],
-        "2026-01-01 00:00": ["not in the policy"],
+        "2026-01-01 00:00": ["no rule keeps it"],
         "2026-01-01 01:00": ["daily 2026-01-01", "weekly 2026-W01", "monthly 2026-01", "yearly 2026"]}
 
 
@@ -113,7 +113,7 @@ def test_where_nothing_is_good_nothing_goes():
 def test_pinned_ones_stay_and_use_nothing_up():
     backups = [good("b0", 1), good("b1", 2, "baseline"), bad("b2", 3, ""), good("b3", 4), good("b4", 5, "x")]
     assert reasons(backups, Policy(last=1)) == {
-        "b0": ["not in the policy"], "b1": ["pinned: baseline"], "b2": ["pinned"], "b3": ["last 1 of 1"],
+        "b0": ["no rule keeps it"], "b1": ["pinned: baseline"], "b2": ["pinned"], "b3": ["last 1 of 1"],
         "b4": ["pinned: x", "minimum 1 of 1"]}
 
 
