@@ -120,7 +120,7 @@ class StackLock:
     def __init__(self, path, timeout):
         self.path = path
         self.timeout = timeout
-        self._held = None  # descriptor, while this process alone is the owner
+        self._held = None  # descriptor of a lock without a record
 
     def acquire(self, token, purpose, name, single=False):
         """Take the lock for an owner.
@@ -129,7 +129,7 @@ class StackLock:
         :param purpose: "backup", "restore", "clean-up" or "copy".
         :param name: str, what the owner works on, for messages.
         :param single: bool, whether the owner is this process alone, so that the lock is free as soon as it has ended.
-            That needs no room on the disk: the kernel says that it is held, also if the record cannot be written.
+            That needs no room on the disk: if the record cannot be written, a flock says that it is held.
         :returns: the dead owner's record (dict) that was replaced, or None. :raises: LockedError.
         """
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
@@ -151,28 +151,17 @@ class StackLock:
                     "token": token, "purpose": purpose, "name": name, "taken": int(time.time()),
                     "controller": itself() if single else find_controller(),
                 }
-                if single:
-                    self._held = os.dup(fd)  # so that the flock outlives the descriptor
-                self._write(fd, record)
+                try:
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, json.dumps(record).encode() + b"\n", 0)
+                    os.fsync(fd)
+                except OSError as error:
+                    if not single or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    self._held = os.dup(fd)  # keeps the flock
                 return previous
             finally:
                 os.close(fd)
-
-    def _write(self, fd, record):
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(record).encode() + b"\n", 0)
-            os.fsync(fd)
-        except OSError as error:
-            if self._held is not None and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                return
-            self._let_go()
-            raise
-
-    def _let_go(self):
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
 
     def _is_current(self, fd):
         try:
@@ -257,7 +246,9 @@ class StackLock:
         except OSError as error:
             raise StorageError("%s cannot be removed: %s" % (self.path, error.strerror)) from error
         finally:
-            self._let_go()
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
         return True
 
 
