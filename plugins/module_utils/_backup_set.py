@@ -6,8 +6,9 @@
 
 Below the root: backups/<name>/ (complete backups), backups/.partial_<hash of the stack's name>@<name>/ (one that is
 being made; the name alone says whose it is, so that wherever its run is killed the next one removes it),
-locks/<stack>.lock, restores/<stack>.json (the restore that is under way). Which backup is being read, by a verify or a
-copy, shows a shared flock on its folder (reading); who removes one holds that lock alone.
+backups/.removed_<name>/ (one that is being removed; what is left of it, the next clean-up removes), locks/<stack>.lock,
+restores/<stack>.json (the restore that is under way). Which backup is being read, by a verify or a copy, shows a shared
+flock on its folder (reading); who removes one holds that lock alone.
 """
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ import time
 
 from . import _json_file, _manifest, _naming, _pause, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, NotFoundError, StorageError, UsageError
-from ._lock import StackLock
+from ._lock import StackLock, after_clean_up
 from ._stream import PartialFile, fsync_directory
 from ._verify import METADATA, checksum_tree
 
 FORMAT = 2  # 1 had the stored files in the data directory's archive and all images in one
-_PARTIAL = ".partial_"
+_PARTIAL, _REMOVED = ".partial_", ".removed_"
 
 
 class Root:
@@ -60,6 +61,10 @@ class Root:
     def partial(self, stack, name):
         return os.path.join(self.backups, _partial_prefix(stack) + _naming.check_name(name))
 
+    def removed(self, name):
+        """Return what the folder (str) of a backup is called while it is being removed."""
+        return os.path.join(self.backups, _REMOVED + _naming.check_name(name))
+
     def settled(self):
         """Return a context manager in which no restore begins and no backup is removed; for moments only.
 
@@ -87,6 +92,11 @@ def partial_of(entry):
     """Return (mark of the stack, name of the backup) of a partial folder's name, or None for any other name."""
     mark, at, name = entry[len(_PARTIAL):].partition("@")
     return (mark, name) if entry.startswith(_PARTIAL) and at else None
+
+
+def removed_of(entry):
+    """Return the name of the backup that is being removed in a folder of that name, or None for any other name."""
+    return entry[len(_REMOVED):] if entry.startswith(_REMOVED) else None
 
 
 def stacks(root):
@@ -117,7 +127,7 @@ def begin(root, stack, name, token, engine=None):
     folder = root.folder(name)
     root.prepare()
     lock = root.lock(stack)
-    lock.acquire(token, "backup", name)
+    after_clean_up(lambda: lock.acquire(token, "backup", name))
     try:
         _refuse_during_restore(root, stack)
         removed = remove_leftovers(root, stack)
@@ -276,7 +286,8 @@ def load(folder):
     if not os.path.isfile(os.path.join(folder, _manifest.FILENAME)):
         raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
     document = _json_file.read(os.path.join(folder, METADATA))
-    if not isinstance(document.get("created"), (int, float)) or not document.get("stack"):
+    created = document.get("created")
+    if not isinstance(created, (int, float)) or not 0 <= created < 1e11 or not document.get("stack"):
         raise IntegrityError("%s of %s is damaged or missing" % (METADATA, folder))
     if document.get("format", 0) > FORMAT:
         raise IntegrityError(
@@ -359,6 +370,10 @@ def begin_restore(root, stack, backup, token, transaction, plan):
     :returns: {"lock", "unfinished" (record of an earlier restore that did not end, dict or None)}.
     """
     root.prepare()
+    return after_clean_up(lambda: _begin_restore(root, stack, backup, token, transaction, plan))
+
+
+def _begin_restore(root, stack, backup, token, transaction, plan):
     lock = root.lock(stack)
     with root.settled():
         lock.acquire(token, "restore", backup)

@@ -14,7 +14,7 @@ from ._verify import METADATA
 
 # complete: a backup that lacks nothing and is not known to be bad. incomplete: made although files were missing.
 # damaged: known to be bad. broken: its manifest or its metadata cannot be read. partial: still being made, or left by a
-# run that died. foreign: anything else that somebody has put there.
+# run that died, or what is left of one that was being removed. foreign: anything else that somebody has put there.
 COMPLETE, INCOMPLETE, DAMAGED, BROKEN, PARTIAL, FOREIGN = STATES = (
     "complete", "incomplete", "damaged", "broken", "partial", "foreign")
 
@@ -54,6 +54,10 @@ def _described(root, name, path, damaged):
     partial = _backup_set.partial_of(name)
     if partial is not None:
         return _partial(root, *partial)
+    removed = _backup_set.removed_of(name)
+    if removed is not None:
+        return {"name": removed, "state": PARTIAL, "alive": False,
+                "reason": "it is what is left of a backup that a clean-up was removing"}
     files = (os.path.join(path, file) for file in (_manifest.FILENAME, METADATA))
     if name.startswith(".") or os.path.islink(path) or not any(map(os.path.isfile, files)):
         return {"state": FOREIGN, "reason": "it is no backup"}

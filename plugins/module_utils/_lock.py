@@ -16,6 +16,7 @@ The modules learn the file's path from the environment variable MOODLE_BACKUP_LO
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +25,8 @@ import time
 from ._errors import LockedError, StorageError
 
 ENVIRONMENT = "MOODLE_BACKUP_LOCK"
+CLEAN_UP = "clean-up"  # the purpose for which others wait: it is over soon
+_PATIENCE = 600  # seconds: how long others wait for a clean-up
 _held = []  # descriptors of shared locks; open until the process ends
 
 
@@ -81,6 +84,21 @@ def itself():
     return {"pid": os.getpid(), "started": _process_start(os.getpid())}
 
 
+def after_clean_up(take):
+    """Return what take() does; while a clean-up holds the stack, which is over soon, wait and do it again.
+
+    :raises: LockedError if somebody else holds the stack, or a clean-up for too long.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return take()
+        except LockedError as error:
+            if error.details.get("purpose") != CLEAN_UP or time.monotonic() > end:
+                raise
+        time.sleep(0.5)
+
+
 def _taken(fd):
     """Take a flock for this process alone, if nobody has it but for a moment (see holder)."""
     for _attempt in range(10):
@@ -102,6 +120,7 @@ class StackLock:
     def __init__(self, path, timeout):
         self.path = path
         self.timeout = timeout
+        self._held = None  # descriptor of a lock without a record
 
     def acquire(self, token, purpose, name, single=False):
         """Take the lock for an owner.
@@ -110,6 +129,7 @@ class StackLock:
         :param purpose: "backup", "restore", "clean-up" or "copy".
         :param name: str, what the owner works on, for messages.
         :param single: bool, whether the owner is this process alone, so that the lock is free as soon as it has ended.
+            That needs no room on the disk: if the record cannot be written, a flock says that it is held.
         :returns: the dead owner's record (dict) that was replaced, or None. :raises: LockedError.
         """
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
@@ -131,9 +151,14 @@ class StackLock:
                     "token": token, "purpose": purpose, "name": name, "taken": int(time.time()),
                     "controller": itself() if single else find_controller(),
                 }
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, json.dumps(record).encode() + b"\n", 0)
-                os.fsync(fd)
+                try:
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, json.dumps(record).encode() + b"\n", 0)
+                    os.fsync(fd)
+                except OSError as error:
+                    if not single or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    self._held = os.dup(fd)  # keeps the flock
                 return previous
             finally:
                 os.close(fd)
@@ -214,12 +239,16 @@ class StackLock:
     def release(self, token):
         """Give the lock back. Return False if token did not own it."""
         owner = self.owner()
-        if owner is None or owner.get("token") != token:
+        if self._held is None and (owner is None or owner.get("token") != token):
             return False
         try:
             os.unlink(self.path)
         except OSError as error:
             raise StorageError("%s cannot be removed: %s" % (self.path, error.strerror)) from error
+        finally:
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
         return True
 
 

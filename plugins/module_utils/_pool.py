@@ -139,7 +139,8 @@ class PoolWriter:
             make_folder(self._pool.path)
             self._root = os.open(self._pool.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._root, fcntl.LOCK_EX)
-            self._remove_leftovers()
+            for path in dead_writers(self._pool.path):
+                shutil.rmtree(path)
             self._folder = os.path.join(self._pool.path, _INCOMING + os.urandom(6).hex())
             os.mkdir(self._folder, 0o700)
             self._mine = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -214,23 +215,6 @@ class PoolWriter:
                     os.rename(source, target)
         self._pending, self._bytes, self._published = [], 0, True
 
-    def _remove_leftovers(self):
-        for entry in os.listdir(self._pool.path):
-            if entry.startswith(_INCOMING):
-                with contextlib.suppress(FileNotFoundError):  # its owner has just ended
-                    self._remove_if_dead(os.path.join(self._pool.path, entry))
-
-    @staticmethod
-    def _remove_if_dead(path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path)
-        except BlockingIOError:
-            pass  # its owner lives
-        finally:
-            os.close(fd)
-
     @contextlib.contextmanager
     def _failing(self):
         try:
@@ -295,6 +279,30 @@ class DamagedRecord:
 
 
 # --- shared with those who read and write blobs -----------------------------------------------------------------
+
+
+def dead_writers(pool):
+    """Yield the folders (str) that writers have left in a pool (path) which were killed.
+
+    The caller holds the flock of the pool's folder, or only looks.
+    """
+    for path in incoming(pool):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # its owner has just ended
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
+        except BlockingIOError:
+            pass  # its owner lives
+        finally:
+            os.close(fd)
+
+
+def incoming(pool):
+    """Return the folders (list of str) of all writers of a pool (path), alive or dead."""
+    return [os.path.join(pool, entry) for entry in os.listdir(pool) if entry.startswith(_INCOMING)]
 
 
 def new_sha1():

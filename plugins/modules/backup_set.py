@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - A backup is made in a hidden partial folder and gets its name only when everything is on disk and checked, so it is
     complete or it does not exist.
-  - One run at a time works on a stack. The lock names its owner and cannot go stale for ever.
+  - One run at a time works on a stack. The lock names its owner and cannot go stale for ever. Only while a clean-up
+    holds it, which is over soon, a run waits instead of failing.
 author:
   - MoodleClaude contributors (@moodleclaude)
 extends_documentation_fragment:

@@ -12,7 +12,7 @@ short_description: Begin and end a restore of a stack
 version_added: 0.1.0
 description:
   - Takes the stack's lock for a restore and writes down what is being done, so that a restore that was cut off can be
-    undone by a later run.
+    undone by a later run. While a clean-up is at work on the stack, it waits.
 author:
   - MoodleClaude contributors (@moodleclaude)
 extends_documentation_fragment:

@@ -62,6 +62,14 @@ def test_everything_is_shown_as_what_it_is(root, tmp_path):
     assert [entry["name"] for entry in _catalog.backups(root)] == ["good", "lacking", "original", "bad"]
 
 
+@pytest.mark.parametrize("created", ["-1", "1e300", "NaN", "null", "true and false"])
+def test_a_time_that_cannot_be_makes_it_broken(root, created):
+    path = os.path.join(make(root, "one"), "backup.json")
+    with open(path, "w", encoding="utf-8") as handle:
+        handle.write('{"name": "one", "stack": "school", "created": %s}' % created)
+    assert states(root) == {"one": "broken"}
+
+
 def test_an_archive_that_is_known_to_be_damaged_makes_all_that_have_it_bad(root):
     make(root, "one")
     make(root, "two", artefacts=[{"file": "data", "sha256": "cd" * 32, "size": 4}])
