@@ -55,7 +55,8 @@ def compare_jobs(artefacts, options):
     """
     return [
         {"name": "compare %s" % artefact["file"], "module": "volume_restore",
-         "args": dict(_tree_args(artefact, options), compare=True, phase="prepare", **_source(artefact, options))}
+         "args": dict(_tree_args(artefact, options), compare=True, phase="prepare", **_source(artefact, options),
+                      **_unchanged(artefact))}
         for artefact in artefacts if artefact["role"] != "filedir"
     ]
 
@@ -140,6 +141,13 @@ def _tree_args(artefact, options):
     # Configuration is beside the compose file on the host, not in a container.
     transport = "direct" if artefact["role"] == "configuration" else options["transport"]
     return dict(args, image=options["image"], transport=transport, transaction=options["transaction"])
+
+
+def _unchanged(artefact):
+    """Return what tells a tree that nobody has written to since it was archived."""
+    if not artefact.get("fingerprint"):
+        return {}
+    return {"fingerprint": artefact["fingerprint"], "exclude": artefact["tree"].get("exclude") or []}
 
 
 def _source(artefact, options):

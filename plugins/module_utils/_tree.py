@@ -150,6 +150,15 @@ def look(engine, params):
         return list(_seen(tree, params, paths, _left_out(tree, excludes)))
 
 
+def fingerprint_of(tree, params):
+    """Return the fingerprint (hex str, or None) of a tree that is reached directly, as an archive of it would have it.
+
+    :param params: dict with paths and exclude of the archive.
+    """
+    paths, excludes = _wanted(params)
+    return _fingerprint.take(tree.root, tree.name, paths, _left_out(tree, excludes)).value
+
+
 def _seen(tree, params, paths, excludes):
     """Return the Fingerprint of a tree; that of the look before, if there was one, for a walk has its price."""
     if params.get("seen"):

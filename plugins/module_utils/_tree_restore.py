@@ -14,7 +14,7 @@ from ._phases import finish, is_direct, nothing_to_roll_back, remove_made
 from ._place import DirectPlace
 from ._shell_place import ShellPlace
 from ._switch import Switch, check_transaction, owner_of
-from ._tree import TREE_OPTIONS, reached
+from ._tree import TREE_OPTIONS, fingerprint_of, reached
 from ._unpack import Selection, unpack_api, unpack_direct
 
 # The transaction of a restore in one call; always the same, so that the next call finds what a killed one left.
@@ -25,7 +25,7 @@ def restore(engine, params, check_mode, diff):
     """Run one phase. Return the module's result (dict).
 
     :param params: dict with volume, container, path, transport, image, src, paths, keep, phase, transaction,
-        compare.
+        compare, exclude, fingerprint.
     :param diff: bool, whether the result is to tell the names before and after.
     """
     phase, transaction = params["phase"], params["transaction"] or _ALONE
@@ -52,6 +52,8 @@ def _compare(engine, params, diff):
             result["transport"] = "direct" if is_direct(tree) else "api"
             if not tree.exists or not is_direct(tree):
                 return result
+            if params["fingerprint"] and params["fingerprint"] == fingerprint_of(tree, params):
+                return dict(result, different=False, changed_count=0)
             found = Comparison(selection, tree.root, tree.name, tree.mounts, times=False, first=not diff).run()
             result.update(different=found.count > 0, changed_paths=found.changed, changed_count=found.count)
     except Different as error:
@@ -212,6 +214,8 @@ RESTORE = Call(
         "paths": {"type": "list", "elements": "str"},
         "keep": {"type": "list", "elements": "str", "default": []},
         "compare": {"type": "bool", "default": False},
+        "exclude": {"type": "list", "elements": "str", "default": []},
+        "fingerprint": {"type": "str"},
     },
     rules={**PHASE_RULES, "mutually_exclusive": [("volume", "container")]},
     work=restore,

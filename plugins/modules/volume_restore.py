@@ -87,6 +87,21 @@ options:
       - Goes with O(phase=all) and O(phase=prepare) only.
     type: bool
     default: false
+  fingerprint:
+    description:
+      - What RV(ignore:fingerprint) of M(moodleclaude.backup.volume_archive) was when the archive was made. If the tree
+        still has it, nothing in it was changed since, and with O(compare=true) neither of them is read.
+      - Only read if O(compare=true).
+    type: str
+    version_added: 0.2.0
+  exclude:
+    description:
+      - What O(ignore:exclude) of M(moodleclaude.backup.volume_archive) was when the archive was made. It belongs to the
+        fingerprint, and is only read together with O(fingerprint).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   image:
     description:
       - Image of the helper container that V(transport=api) needs. It must be on the engine and have a shell; with GNU

@@ -162,3 +162,22 @@ def test_thirty_thousand_files_take_no_time(archived, volume):
     assert archived("two", volume=name, earlier=[record(one)])["shared"] is True
     # Most of it is the start of the program.
     assert time.monotonic() - started < 3
+
+
+def test_a_tree_that_nobody_has_written_to_is_not_compared(archived, volume, ok, tmp_path):
+    """Its fingerprint is enough: an archive that holds something else is not even looked at. Any change tells."""
+    name, folder = volume("data")
+    make_odd_tree(folder)
+    time.sleep(OLD_ENOUGH)
+    one = archived("one", volume=name, exclude=["cache/*"])
+    subprocess.run(["tar", "-cf", tmp_path / "other", "-C", "/etc/apt", "."], check=True)
+    asked = {"volume": name, "src": str(tmp_path / "other"), "compare": True, "exclude": ["cache/*"],
+             "keep": ["cache/*"]}
+    assert ok("volume_restore", fingerprint=one["fingerprint"], **asked)["different"] is False
+    assert ok("volume_restore", **asked)["different"] is True
+    assert ok("volume_restore", fingerprint=one["fingerprint"], **dict(asked, exclude=[]))["different"] is True
+    with open(os.path.join(folder, "owned"), "ab") as handle:
+        handle.write(b"more")
+    assert ok("volume_restore", fingerprint=one["fingerprint"], **asked)["different"] is True
+    time.sleep(OLD_ENOUGH)
+    assert ok("volume_restore", fingerprint=one["fingerprint"], **asked)["different"] is True

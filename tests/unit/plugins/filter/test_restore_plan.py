@@ -66,6 +66,12 @@ def test_comparing_writes_nothing_and_leaves_the_stored_files_alone():
     assert (args["transport"], args["paths"], args["keep"]) == ("direct", [".env"], [])
 
 
+def test_a_tree_whose_fingerprint_is_known_may_be_left_unread():
+    data = dict(DATA, fingerprint="ab" * 32, tree=dict(DATA["tree"], exclude=["cache/*"]))
+    args = accepted(restore_plan.compare_jobs([data], OPTIONS))["compare moodledata.tar.zst"]
+    assert (args["fingerprint"], args["exclude"]) == ("ab" * 32, ["cache/*"])
+
+
 def test_only_what_is_known_to_be_right_is_left_alone():
     results = {"compare moodledata.tar.zst": {"different": False}, "compare configuration.tar.zst": {"different": True},
                "compare application.tar.zst": {}}
