@@ -6,9 +6,9 @@
 
 Reading the lists of all backups takes minutes when there are many, so the answer is kept beside the pool, as an index:
 
-pools/<stack>/references: a sorted line "<sha1> <count> <xor> <size>" for each blob that is needed: how many different
-    lists name it, the exclusive or of their numbers (hexadecimal; with a count of 1 that is the number of the only
-    one), and its size in bytes, or "-" if it was not in the pool.
+pools/<stack>/references: a sorted line "<sha1> <size> <count> <xor>" for each blob that is needed: its size in bytes,
+    or "-" if it was not in the pool; how many different lists name it; the exclusive or of their numbers (hexadecimal;
+    with a count of 1 that is the number of the only one).
 pools/<stack>/references.json: {"format": 1, "index": SHA-256 of that file, "blobs": int, "bytes": int,
     "lists": {SHA-256 of a list: {"id": its number, "own": bytes of blobs that no other list names}}}.
 
@@ -18,6 +18,7 @@ brought up to date or made anew; where it cannot be written, all works without.
 """
 from __future__ import annotations
 
+import bisect
 import contextlib
 import fcntl
 import os
@@ -30,6 +31,9 @@ from ._verify import METADATA
 
 _FORMAT = 1
 _AT_ONCE = 64  # lists that are open at the same time
+_CHARACTERS = 64 * 1024  # of a file that are read at once
+_MISSING, _UNNEEDED = "-", "0 0\n"  # a size and a state
+_NEW = (None, _MISSING, _UNNEEDED)  # the entry of a blob that is not in the index
 _GROUPS = ["%02x" % number for number in range(256)]
 
 
@@ -63,9 +67,9 @@ def blobs(root, stack, start="", backups=None):
     :param backups: as for refresh(); None for those that the catalog has now.
     """
     index, lists = _Index(root, stack), _Lists(_backups(root, stack, backups))
-    for sha1, _count, _owner, size in index.entries(_Plan(index, lists, (), reading=True)):
+    for sha1, size, _state in index.entries(_Plan(index, lists, (), reading=True)):
         if sha1 >= start:
-            yield sha1, size or 0
+            yield sha1, _bytes(size)
 
 
 def needed(root, stack, backups=None, departed=()):
@@ -246,7 +250,7 @@ class _Index:
     def open(self, summary):
         """Return the index, open (text), or None if it is not the one that a summary describes."""
         try:
-            handle = open(self._path, encoding="ascii", errors="replace")
+            handle = _open(self._path)
         except OSError:
             return None
         # What is hashed is what is read, also if somebody replaces it meanwhile.
@@ -276,21 +280,22 @@ class _Index:
             return self._summarised(plan, None, None)
 
     def entries(self, plan):
-        """Yield (sha1, count, owner, size) of all that is needed according to a plan; size is None if it is missing."""
+        """Yield the entries of all that is needed according to a plan, see _merged()."""
         with contextlib.closing(plan):
             for group in self._groups(plan, None):
                 yield from group
 
     def _summarised(self, plan, write, folder):
         own, blobs_, bytes_ = dict.fromkeys(plan.kept.values(), 0), 0, 0
+        owners = {_state(1, number): number for number in own}
         for group in self._groups(plan, folder):
             blobs_ += len(group)
-            for _sha1, count, owner, size in group:
-                bytes_ += size or 0
-                if count == 1:
-                    own[owner] += size or 0
+            for _sha1, size, state in group:
+                bytes_ += _bytes(size)
+                if state in owners:
+                    own[owners[state]] += _bytes(size)
             if write is not None:
-                write("".join(_line(*entry) for entry in group))
+                write("".join("%s %s %s" % entry for entry in group))
         lists = {digest: {"id": number, "own": own[number]} for digest, number in plan.kept.items()}
         return {"format": _FORMAT, "lists": lists, "blobs": blobs_, "bytes": bytes_, "index": None}
 
@@ -302,63 +307,97 @@ class _Index:
             while len(changes) > _AT_ONCE:
                 larger = cleanup.enter_context(tempfile.TemporaryFile("w+", encoding="ascii", dir=folder))
                 for group in _merged(base, changes[:_AT_ONCE]):
-                    larger.write("".join(_line(*entry) for entry in group))
+                    larger.write("".join("%s %s %s" % entry for entry in group))
                 larger.seek(0)
                 base, changes = larger, changes[_AT_ONCE:]
             for group in _merged(base, changes):
-                yield [entry if entry[3] is not None else (*entry[:3], self._size(entry[0])) for entry in group]
+                yield [entry if entry[1] != _MISSING else (entry[0], self._size(entry[0]), entry[2]) for entry in group]
 
     def _size(self, sha1):
         try:
             return os.lstat("%s/%s/%s/%s" % (self._pool, sha1[:2], sha1[2:4], sha1)).st_size
         except FileNotFoundError:
-            return None
+            return _MISSING
 
 
-def _line(sha1, count, owner, size):
-    return "%s %d %x %s\n" % (sha1, count, owner, "-" if size is None else size)
+def _bytes(size):
+    return 0 if size == _MISSING else int(size)
+
+
+def _state(count, owner):
+    """Return the end of a line: few different ones stand behind very many SHA-1, so they are not taken apart."""
+    return "%d %x\n" % (count, owner)
+
+
+class _After(dict):
+    """What becomes of the state of a blob when a list that names it comes (step 1) or goes (-1)."""
+
+    def __init__(self, step, number):
+        super().__init__()
+        self._step, self._number = step, number
+
+    def __missing__(self, state):
+        count, owner = state.split()
+        self[state] = _state(int(count) + self._step, int(owner, 16) ^ self._number)
+        return self[state]
 
 
 def _merged(base, changes):
-    """Yield the entries of an index after changes, in groups by the beginning of the SHA-1 (sorted lists).
+    """Yield the entries (sha1, size, state; str, as in the index) of an index after changes, sorted, in groups (lists).
 
     :param base: the open index, or None for an empty one. :param changes: list of (1 or -1, number, path of a list).
     """
     with contextlib.ExitStack() as cleanup:
-        lists = [(step, number, _Lines(cleanup.enter_context(open(path, encoding="ascii", errors="replace")), path))
+        lists = [(_After(step, number), _Lines(cleanup.enter_context(_open(path)), path))
                  for step, number, path in changes]
-        index = _Lines(base or (), "the index")
+        index = _Lines(base, "the index")
         for prefix in _GROUPS:
             found = {}
             for line in index.take(prefix):
-                sha1, count, owner, size = line.split()
-                found[sha1] = (int(count), int(owner, 16), None if size == "-" else int(size))
-            for step, number, lines in lists:
+                sha1, size, state = line.split(" ", 2)
+                found[sha1] = (sha1, size, state)
+            for after, lines in lists:
                 for line in lines.take(prefix):
-                    count, owner, size = found.get(line[:40], (0, 0, None))
-                    found[line[:40]] = (count + step, owner ^ number, size)
-            yield [(sha1, *found[sha1]) for sha1 in sorted(found) if found[sha1][0]]
-        for lines in (index, *(one[2] for one in lists)):
+                    sha1 = line[:40]
+                    _sha1, size, state = found.get(sha1, _NEW)
+                    found[sha1] = (sha1, size, after[state])
+            yield [found[sha1] for sha1 in sorted(found) if found[sha1][2] != _UNNEEDED]
+        for lines in (index, *(one[1] for one in lists)):
             lines.end()
 
 
+def _open(path):
+    return open(path, encoding="ascii", errors="replace")
+
+
 class _Lines:
-    """Sorted lines, taken group by group."""
+    """Sorted lines of an open file (or of None), taken group by group."""
 
     def __init__(self, handle, path):
-        self._lines, self._path = iter(handle), path
-        self._line = next(self._lines, None)
+        self._handle, self._path, self._batch = handle, path, []
+        self._read()
+
+    def _read(self):
+        self._batch = self._handle.readlines(_CHARACTERS) if self._handle is not None else []
 
     def take(self, prefix):
-        """Return the next lines (list of str) as long as they begin with a prefix."""
-        found, line = [], self._line
-        while line is not None and line.startswith(prefix):
-            found.append(line)
-            line = next(self._lines, None)
-        self._line = line
+        """Return the next lines (list of str) that begin with a prefix. :raises: IntegrityError."""
+        found = []
+        while self._batch:
+            end = bisect.bisect(self._batch, prefix + "g")  # a letter after all digits
+            found += self._batch[:end]
+            self._batch = self._batch[end:]
+            if self._batch:
+                break
+            self._read()
+        if found and not (found[0].startswith(prefix) and found[-1].startswith(prefix) and found == sorted(found)):
+            raise self._unsorted()
         return found
 
     def end(self):
         """Raise IntegrityError if a line was not taken."""
-        if self._line is not None:
-            raise IntegrityError("%s is not in order" % self._path)
+        if self._batch:
+            raise self._unsorted()
+
+    def _unsorted(self):
+        return IntegrityError("%s is not in order" % self._path)
