@@ -147,6 +147,7 @@ class _Run:
             for name in names:
                 self._freed.tree(self._root.folder(name))
             return
+        fsync_directory(self._root.backups)  # the new names, before anything goes
         departed = [entry.path for entry in os.scandir(self._root.backups) if _backup_set.removed_of(entry.name)]
         # Before their lists are gone, so that leaving them out costs one pass. If it fails, so will what relies on it.
         with contextlib.suppress(BackupError, OSError):
@@ -197,6 +198,8 @@ def _candidate(entry):
 def set_aside(root, name, check_mode=False):
     """Give a backup that goes the name of one that is being removed; in check mode only tell whether it could go.
 
+    The caller brings the new name to disk before anything is removed, or after a crash half a backup has its old one.
+
     :raises: LockedError whose message says why it stays for now.
     """
     folder = root.folder(name)
@@ -223,7 +226,6 @@ def _rename(root, name):
     if os.path.lexists(target):  # of an older backup of that name, by a clean-up that was killed
         _freed.Freed().tree(target)
     os.rename(root.folder(name), target)
-    fsync_directory(root.backups)
 
 
 def remove_backup(root, name):
@@ -237,6 +239,7 @@ def remove_backup(root, name):
         set_aside(root, name)
     except LockedError as error:
         raise LockedError("The backup '%s' cannot be removed: %s" % (name, error.message)) from error
+    fsync_directory(root.backups)
     freed = _freed.Freed()
     freed.tree(root.removed(name))
     _notes.forget(root, name)
