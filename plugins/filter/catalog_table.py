@@ -96,8 +96,8 @@ class _Table:
             return self.wrapped("%s: %s: %s" % (host["host"], host["state"].upper(), host["message"]), "  ", "")
         if not host["exists"]:
             return ["%s: no backups, there is no %s" % (host["host"], host["root"])]
-        lines = self.wrapped("%s: %s, %s, in %s, at %s" % (
-            host["host"], _count(host["count"], "backup"), human_size(host["size"]), host["root"], host["time"]), "  ", "")
+        head = host["host"], _count(host["count"], "backup"), human_size(host["size"]), host["root"], host["time"]
+        lines = self.wrapped("%s: %s, %s, in %s, at %s" % head, "  ", "")
         for stack in host["stacks"]:
             lines += self.stack(stack, [one for one in host["backups"] if one["stack"] == stack["name"]])
         rest = [one for one in host["backups"] if one["stack"] is None]
@@ -119,8 +119,8 @@ class _Table:
             lines += self.wrapped("A RESTORE FROM %s DID NOT END: run it again, or undo it with the playbook "
                                   "moodleclaude.backup.rollback" % stack["unfinished_restore"], "    ")
         for job, outcome in stack["outcomes"].items():
-            lines += self.wrapped("last %-9s  %-6s  %s ago: %s" % (
-                job, "ok" if outcome["ok"] else "FAILED", human_age(outcome["age"]), outcome["message"]), "    ", more=4)
+            became = job, "ok" if outcome["ok"] else "FAILED", human_age(outcome["age"]), outcome["message"]
+            lines += self.wrapped("last %-9s  %-6s  %s ago: %s" % became, "    ", more=4)
         return lines + self.rows(backups)
 
     def rows(self, backups):
@@ -214,7 +214,7 @@ def human_size(size):
 
 
 def human_age(seconds):
-    """Return seconds (int) as text (str) in the largest unit of which there are two, or in the largest that there is."""
+    """Return seconds (int) as text (str) in the largest unit of which there are at least two."""
     for length, unit in _TIMES:
         if seconds >= 2 * length or (unit == "s"):
             return "%d %s" % (seconds // length, unit)

@@ -118,7 +118,8 @@ def _partial(root, known, mark, name):
 def _state(backup, note, damaged):
     verified = note.get("verified") or {}
     if verified.get("ok") is False:
-        return {"state": DAMAGED, "reason": _few(["%(path)s (%(problem)s)" % one for one in verified["problems"]]) or "damaged"}
+        problems = ["%(path)s (%(problem)s)" % one for one in verified["problems"]]
+        return {"state": DAMAGED, "reason": _few(problems) or "something in it is damaged"}
     bad = damaged.of(backup)
     files = [artefact["file"] for artefact in backup.get("artefacts") or () if artefact.get("sha256") in bad]
     if files:

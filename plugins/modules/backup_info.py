@@ -23,8 +23,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - What the backups of a stack need of its pool is kept in an index beside the pool, which is brought up to date. In
-        check mode it is left as it is, so the answer may take longer.
+      - What the backups of a stack need of its pool is kept in an index beside the pool, which is brought up to date.
+        In check mode it is left as it is, so the answer may take longer.
   diff_mode:
     support: none
   idempotent:

@@ -105,8 +105,8 @@ def test_what_is_bad_catches_the_eye():
 
 
 def test_a_host_without_a_list_is_named():
-    lines = catalog_table(catalog_document({
-        "web1": {"unreachable": True, "msg": "no route"}, "web2": dict(LISTED, exists=False, backups=[], stacks=[], count=0)}))
+    empty = dict(LISTED, exists=False, backups=[], stacks=[], count=0)
+    lines = catalog_table(catalog_document({"web1": {"unreachable": True, "msg": "no route"}, "web2": empty}))
     assert lines == ["web1: UNREACHABLE: no route", "", "web2: no backups, there is no /b", "",
                      "0 backups on 1 host, 1.5 KiB on disk; NO LIST OF 1 HOST, see above"]
 
@@ -144,7 +144,8 @@ def test_ages_are_short(seconds, text):
 
 
 @pytest.mark.parametrize(("size", "text"), [
-    (None, "?"), (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 * 2 ** 40, "5.0 TiB"), (2 ** 60, "1048576.0 TiB")])
+    (None, "?"), (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 * 2 ** 40, "5.0 TiB"),
+    (2 ** 60, "1048576.0 TiB")])
 def test_sizes_are_short(size, text):
     assert human_size(size) == text
 

@@ -118,7 +118,8 @@ def test_a_restore_does_not_begin_from_what_was_removed(root):
 
 GARBAGE = [
     b"", b"\0\xff\xfe" * 100, b"[" * 200000, b"null", b"[]", b'"x"', b"{}", b'{"created": 1}',
-    b'{"created": "yesterday", "stack": "school", "name": "bad"}', b'{"created": NaN, "stack": "school", "name": "bad"}',
+    b'{"created": "yesterday", "stack": "school", "name": "bad"}',
+    b'{"created": NaN, "stack": "school", "name": "bad"}',
     b'{"created": 1e999, "stack": "school", "name": "bad"}', b'{"created": true, "stack": "school", "name": "bad"}',
     b'{"created": 1, "stack": ["school"], "name": "bad"}', b'{"created": 1, "stack": "../x", "name": "bad"}',
     b'{"created": 1, "stack": "school"}', b'{"created": 1, "stack": "school", "name": "bad", "format": "new"}',

@@ -84,11 +84,11 @@ def test_a_backup_is_described(root, monkeypatch):
     _notes.set_verified(root, "one", NOW - 120, "in full", [])
     _notes.set_copy(root, "one", "offsite", "rsync", "backup@host.example:/srv", NOW)
     (row,) = _listing.describe(root, NOW)["backups"]
-    assert {key: row[key] for key in (
-        "number", "name", "stack", "state", "reason", "newest", "database", "database_version", "moodle", "site", "address")
-    } == {"number": 1, "name": "one", "stack": "school", "state": "complete", "reason": None, "newest": True,
-          "database": "moodle", "database_version": "15.4", "moodle": "4.5.6", "site": "My School",
-          "address": "https://school.example"}
+    expected = {
+        "number": 1, "name": "one", "stack": "school", "state": "complete", "reason": None, "newest": True,
+        "database": "moodle", "database_version": "15.4", "moodle": "4.5.6", "site": "My School",
+        "address": "https://school.example"}
+    assert {key: row[key] for key in expected} == expected
     assert row["setup"] == {"kind": "compose", "project": "school", "containers": 3, "mode": "hot", "files": "pool"}
     assert row["pinned"] == {"reason": "the baseline", "time": "2033-05-18T09:02:20+05:30"}
     assert row["verified"] == {"time": "2033-05-18T09:01:20+05:30", "age": 120, "how": "in full", "ok": True,
@@ -133,7 +133,8 @@ def test_numbers_count_the_backups_of_the_host_whatever_is_asked_for(root):
     for name, stack in (("one", "school"), ("two", "college"), ("three", "school")):
         make(root, name, stack)
     os.mkdir(os.path.join(root.backups, "holiday"))
-    assert {name: row["number"] for name, row in rows(root).items()} == {"one": 1, "two": 2, "three": 3, "holiday": None}
+    numbers = {name: row["number"] for name, row in rows(root).items()}
+    assert numbers == {"one": 1, "two": 2, "three": 3, "holiday": None}
     assert {name: row["number"] for name, row in rows(root, stack="school").items()} == {"one": 1, "three": 3}
     assert list(rows(root, name="two")) == ["two"] and rows(root, name="four") == {}
     assert sorted(rows(root, name="latest")) == ["three", "two"]
@@ -183,7 +184,7 @@ def test_any_metadata_can_be_shown(root, document):
 
 def test_names_that_no_terminal_should_see_are_made_harmless(root):
     make(root, "one")
-    for name in (b"\xff\xfe", "two\nlines\x1b[2J".encode(), b"y" * 255):
+    for name in (b"\xff\xfe", b"two\nlines\x1b[2J", b"y" * 255):
         os.mkdir(os.path.join(root.backups.encode(), name))
     found = rows(root)
     assert set(found) == {"one", "??", "two lines?[2J", "y" * 255}
