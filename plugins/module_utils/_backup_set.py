@@ -273,20 +273,7 @@ def verify(folder, record=True):
     :returns: list of {"path", "problem"}, empty if the backup is whole; problem is missing, damaged or unknown.
     :raises: IntegrityError if the manifest itself is missing or damaged.
     """
-    return _verify.check(folder, record)[0]
-
-
-def require_whole(folder, record=True):
-    """Return how many files and blobs were checked (int); raise IntegrityError that names the first problems if any."""
-    problems, count = _verify.check(folder, record)
-    if problems:
-        named = ", ".join("%(path)s (%(problem)s)" % problem for problem in problems[:5])
-        more = " and %d more" % (len(problems) - 5) if len(problems) > 5 else ""
-        raise IntegrityError(
-            "The backup in %s is damaged: %s%s" % (folder, named, more),
-            "Take another backup, or fetch a good copy of these files.", problems=problems,
-        )
-    return count
+    return _verify.check(folder, record).problems
 
 
 def load(folder):
