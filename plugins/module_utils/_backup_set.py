@@ -282,8 +282,8 @@ def load(folder):
         raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
     document = _json_file.read(os.path.join(folder, METADATA))
     problem = _metadata.problem(document)
-    if problem:
-        raise IntegrityError("%s of %s is damaged or missing: %s" % (METADATA, folder, problem))
+    if problem is not None:
+        raise IntegrityError("%s of %s is damaged or missing%s" % (METADATA, folder, problem))
     if document.get("format", 0) > FORMAT:
         raise IntegrityError(
             "%s was written by a newer version of this collection (format %s)" % (folder, document["format"]),

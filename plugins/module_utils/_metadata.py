@@ -27,12 +27,17 @@ def is_number(value):
 
 
 def problem(document):
-    """Return what is wrong with the metadata of a backup (str), or None.
+    """Return what is wrong with the metadata of a backup (str, perhaps empty if nothing is there at all), or None.
 
     :param document: dict, what backup.json holds, of which nothing is known.
     """
     if not document:
-        return "it holds nothing that can be read"
+        return ""
+    wrong = _wrong(document)
+    return None if wrong is None else ": " + wrong
+
+
+def _wrong(document):
     if not is_time(document.get("created")):
         return "'created' is no time"
     for key in ("stack", "name"):
