@@ -12,6 +12,7 @@ the same NUMBER of stored files but for a few, in so many different lists:
     again    the same with nothing new
     one_more the same after one more backup with a list of its own
     survey   looking at all backups, as every listing does
+    list     what the module backup_info does
     check    a clean-up in check mode that would remove half of the backups
     prune    that clean-up
     idle     a clean-up with nothing to do
@@ -35,6 +36,7 @@ NUMBERS = [62_500, 125_000, 250_000, 500_000]
 STACK = "school"
 _ROOT = Path(__file__).resolve().parents[1]
 _PREFIX = f"../../pools/{STACK}/filedir/"
+_FILES = 15  # archives of a backup, which it shares with all others
 _NEW = 100  # blobs of a list that the list before has not, and the other way round
 
 
@@ -80,7 +82,11 @@ class Tree:
         folder.mkdir(parents=True)
         os.link(source, folder / "filedir.sha1")
         (folder / "backup_manifest.txt").write_text("")
-        artefacts = [{"role": "filedir", "file": "filedir.sha1", "sha256": digest}]
+        for number in range(_FILES):
+            archive = self.root / "lists" / f"archive{number}"
+            archive.touch()
+            os.link(archive, folder / archive.name)
+        artefacts = [{"role": "filedir", "file": "filedir.sha1", "sha256": digest, "bytes": self.number}]
         # About as long as what a site of a few containers has.
         document = {"name": name, "stack": STACK, "created": 1.0e9 + 86400 * self.made, "format": 2,
                     "artefacts": artefacts, "containers": ["x" * 100] * 100}
@@ -92,16 +98,19 @@ def _step(connection, step: str, path: str, backups: int) -> None:
     from ansible_collections.moodleclaude.backup.plugins.module_utils import (
         _backup_set,
         _catalog,
+        _listing,
         _prune,
         _references,
         _retention,
     )
 
     root = _backup_set.Root(path)
-    entries = [] if step in ("survey", "check", "prune", "idle") else _catalog.backups(root)
+    entries = [] if step in ("survey", "list", "check", "prune", "idle") else _catalog.backups(root)
     begun, spent = time.monotonic(), time.process_time()
     if step == "survey":
         result = {"backups": len(_catalog.survey(root))}
+    elif step == "list":
+        result = {"backups": _listing.describe(root, time.time())["count"]}
     elif entries:
         found = _references.refresh(root, STACK, entries)
         result = {"blobs": found["blobs"]}
@@ -143,7 +152,7 @@ def run(folder: Path, number: int, backups: int, lists: int) -> None:
     tree.grow(backups, lists)
     os.sync()
     line = {"number": number, "backups": backups, "lists": lists}
-    for step in ("first", "again", "one_more", "survey", "check", "prune", "idle"):
+    for step in ("first", "again", "one_more", "survey", "list", "check", "prune", "idle"):
         if step == "one_more":
             tree.grow(1, 1)
         line[step] = measure(step, tree.root, backups)

@@ -20,7 +20,7 @@ import shutil
 import stat
 import time
 
-from . import _json_file, _manifest, _naming, _pause, _verify
+from . import _json_file, _manifest, _metadata, _naming, _pause, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, NotFoundError, StorageError, UsageError
 from ._lock import StackLock, after_clean_up
 from ._stream import PartialFile, fsync_directory
@@ -99,19 +99,27 @@ def removed_of(entry):
     return entry[len(_REMOVED):] if entry.startswith(_REMOVED) else None
 
 
-def stacks(root):
-    """Return the names of all stacks that have left something below the root (sorted list of str)."""
-    found = {backup["stack"] for backup in complete(root)}
+def stacks(root, backups=None):
+    """Return the names of all stacks that have left something below the root (sorted list of str).
+
+    :param backups: metadata of the backups (list of dict) if it has been read already.
+    """
+    found = {backup["stack"] for backup in (complete(root) if backups is None else backups)}
     for folder, ending in (("pools", ""), ("locks", ".lock"), ("restores", ".json")):
-        with contextlib.suppress(FileNotFoundError):
-            found.update(entry[:len(entry) - len(ending)] for entry in os.listdir(os.path.join(root.path, folder))
-                         if entry.endswith(ending) and not entry.startswith("."))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            names = [entry[:len(entry) - len(ending)] for entry in os.listdir(os.path.join(root.path, folder))
+                     if entry.endswith(ending)]
+            found.update(filter(_naming.is_name, names))
     return sorted(found)
 
 
-def stack_of(root, mark):
-    """Return the name of the stack (str) whose partial folders have a mark, or None if nothing tells."""
-    return next((stack for stack in stacks(root) if _partial_prefix(stack) == "%s%s@" % (_PARTIAL, mark)), None)
+def stack_of(root, mark, backups=None):
+    """Return the name of the stack (str) whose partial folders have a mark, or None if nothing tells.
+
+    :param backups: see stacks().
+    """
+    prefix = "%s%s@" % (_PARTIAL, mark)
+    return next((stack for stack in stacks(root, backups) if _partial_prefix(stack) == prefix), None)
 
 
 def begin(root, stack, name, token, engine=None):
@@ -265,20 +273,7 @@ def verify(folder, record=True):
     :returns: list of {"path", "problem"}, empty if the backup is whole; problem is missing, damaged or unknown.
     :raises: IntegrityError if the manifest itself is missing or damaged.
     """
-    return _verify.check(folder, record)[0]
-
-
-def require_whole(folder, record=True):
-    """Return how many files and blobs were checked (int); raise IntegrityError that names the first problems if any."""
-    problems, count = _verify.check(folder, record)
-    if problems:
-        named = ", ".join("%(path)s (%(problem)s)" % problem for problem in problems[:5])
-        more = " and %d more" % (len(problems) - 5) if len(problems) > 5 else ""
-        raise IntegrityError(
-            "The backup in %s is damaged: %s%s" % (folder, named, more),
-            "Take another backup, or fetch a good copy of these files.", problems=problems,
-        )
-    return count
+    return _verify.check(folder, record).problems
 
 
 def load(folder):
@@ -286,9 +281,9 @@ def load(folder):
     if not os.path.isfile(os.path.join(folder, _manifest.FILENAME)):
         raise IntegrityError("%s has no %s" % (folder, _manifest.FILENAME), "It is not a complete backup.")
     document = _json_file.read(os.path.join(folder, METADATA))
-    created = document.get("created")
-    if not isinstance(created, (int, float)) or not 0 <= created < 1e11 or not document.get("stack"):
-        raise IntegrityError("%s of %s is damaged or missing" % (METADATA, folder))
+    problem = _metadata.problem(document)
+    if problem is not None:
+        raise IntegrityError("%s of %s is damaged or missing%s" % (METADATA, folder, problem))
     if document.get("format", 0) > FORMAT:
         raise IntegrityError(
             "%s was written by a newer version of this collection (format %s)" % (folder, document["format"]),

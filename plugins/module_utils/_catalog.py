@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
+import stat
 
-from . import _backup_set, _manifest, _notes
-from ._errors import BackupError
+from . import _backup_set, _json_file, _manifest, _metadata, _naming, _notes
+from ._errors import BackupError, IntegrityError
 from ._pool import DamagedRecord
 from ._verify import METADATA
 
@@ -32,7 +33,7 @@ def survey(root):
         names = os.listdir(root.backups)
     except FileNotFoundError:
         return []
-    damaged, found = _Damaged(root), []
+    damaged, found, partial = _Damaged(root), [], []
     for name in names:
         path = os.path.join(root.backups, name)
         try:
@@ -41,7 +42,13 @@ def survey(root):
             continue  # gone since
         entry = {"name": name, "path": path, "reason": None, "stack": None, "created": changed}
         entry.update(backup={}, note={})
-        found.append(dict(entry, **_described(root, name, path, damaged)))
+        of = _backup_set.partial_of(name)
+        if of is None:
+            found.append(dict(entry, **_described(root, name, path, damaged)))
+        else:
+            partial.append((entry, of))
+    known = [entry["backup"] for entry in found if entry["backup"]]
+    found += [dict(entry, **_partial(root, known, *of)) for entry, of in partial]
     return sorted(found, key=lambda one: (one["created"], one["name"]))
 
 
@@ -51,29 +58,57 @@ def backups(root):
 
 
 def _described(root, name, path, damaged):
-    partial = _backup_set.partial_of(name)
-    if partial is not None:
-        return _partial(root, *partial)
     removed = _backup_set.removed_of(name)
     if removed is not None:
         return {"name": removed, "state": PARTIAL, "alive": False,
                 "reason": "it is what is left of a backup that a clean-up was removing"}
-    files = (os.path.join(path, file) for file in (_manifest.FILENAME, METADATA))
-    if name.startswith(".") or os.path.islink(path) or not any(map(os.path.isfile, files)):
-        return {"state": FOREIGN, "reason": "it is no backup"}
     try:
+        foreign = _foreign(name, path)
+        if foreign:
+            return {"state": FOREIGN, "reason": foreign}
         backup = _backup_set.load(path)
         note = _notes.read(root, name)
         if backup.get("name") != name:
             return {"state": BROKEN, "reason": "it was made under the name '%s'" % backup.get("name")}
-        return {"stack": str(backup["stack"]), "created": backup["created"], "backup": backup, "note": note,
+        return {"stack": backup["stack"], "created": backup["created"], "backup": backup, "note": note,
                 **_state(backup, note, damaged)}
     except BackupError as error:
-        return {"state": BROKEN, "reason": error.message}
+        return dict({"state": BROKEN, "reason": error.message}, **_left(path))
+    except OSError as error:
+        return {"state": BROKEN, "reason": "it cannot be read: %s" % (error.strerror or error)}
 
 
-def _partial(root, mark, name):
-    stack = _backup_set.stack_of(root, mark)
+def _foreign(name, path):
+    """Return why something is no backup at all (str), or None. :raises: OSError, BackupError."""
+    mode = os.lstat(path).st_mode
+    if not stat.S_ISDIR(mode):
+        return "it is a symbolic link" if stat.S_ISLNK(mode) else "it is a file"
+    if name.startswith("."):
+        return "it is hidden"
+    modes = list(filter(None, (_mode(os.path.join(path, file)) for file in (_manifest.FILENAME, METADATA))))
+    if not any(map(stat.S_ISREG, modes)):
+        return "it has neither %s nor %s" % (METADATA, _manifest.FILENAME)
+    if not all(map(stat.S_ISREG, modes)):
+        raise IntegrityError("%s or %s in it is no file" % (METADATA, _manifest.FILENAME))
+    return None
+
+
+def _mode(path):
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _left(path):
+    """Return what of stack and time can still be read of a broken backup (dict)."""
+    document = _json_file.read(os.path.join(path, METADATA))
+    kept = {"stack": _naming.is_name, "created": _metadata.is_time}
+    return {key: document[key] for key, right in kept.items() if right(document.get(key))}
+
+
+def _partial(root, known, mark, name):
+    stack = _backup_set.stack_of(root, mark, known)
     holder = root.lock(stack).holder() if stack else None
     alive = holder is not None and holder.get("purpose") == "backup" and holder.get("name") == name
     return {"name": name, "state": PARTIAL, "stack": stack, "alive": alive,
@@ -83,15 +118,25 @@ def _partial(root, mark, name):
 def _state(backup, note, damaged):
     verified = note.get("verified") or {}
     if verified.get("ok") is False:
-        return {"state": DAMAGED, "reason": "%d problems found: %s" % (
-            len(verified["problems"]), ", ".join("%(path)s (%(problem)s)" % one for one in verified["problems"][:3]))}
+        problems = ["%(path)s (%(problem)s)" % one for one in verified["problems"]]
+        return {"state": DAMAGED, "reason": _few(problems) or "something in it is damaged"}
     bad = damaged.of(backup)
-    files = [artefact["file"] for artefact in backup.get("artefacts") or [] if artefact.get("sha256") in bad]
+    files = [artefact["file"] for artefact in backup.get("artefacts") or () if artefact.get("sha256") in bad]
     if files:
-        return {"state": DAMAGED, "reason": "known to be damaged: %s" % ", ".join(files[:3])}
+        return {"state": DAMAGED, "reason": "known to be damaged: %s" % _few(files)}
     if not backup.get("complete", True):
-        return {"state": INCOMPLETE, "reason": "; ".join(map(str, backup.get("incomplete") or ())) or "not complete"}
+        return {"state": INCOMPLETE, "reason": "; ".join(_reasons(backup)) or "not complete"}
     return {"state": COMPLETE}
+
+
+def _few(texts, most=3):
+    more = " and %d more" % (len(texts) - most) if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
+
+
+def _reasons(backup):
+    reasons = backup.get("incomplete")
+    return map(str, reasons) if isinstance(reasons, list) else ()
 
 
 class _Damaged:

@@ -96,6 +96,24 @@ def entries(path, prefix=None):
             yield sha1
 
 
+def holds(path, sha1):
+    """True if a list names a blob. Only a few blocks of it are read; that the list is in order is taken for granted."""
+    wanted = sha1.encode("ascii")
+    with open(path, "rb") as handle:
+        low, high = 0, os.fstat(handle.fileno()).st_size
+        while low < high:  # low is where a line begins, and all lines before it are smaller
+            middle = (low + high) // 2
+            handle.seek(max(0, middle - 1))
+            if middle:
+                handle.readline()
+            if handle.tell() < high and handle.readline()[:40] < wanted:
+                low = handle.tell()
+            else:
+                high = middle
+        handle.seek(low)
+        return handle.readline()[:40] == wanted
+
+
 def _leads_to(path, sha1, prefix):
     inside = "%s/%s/%s" % (sha1[:2], sha1[2:4], sha1)
     return path == prefix + inside if prefix is not None else path.endswith("/" + inside)

@@ -11,7 +11,6 @@ import subprocess
 from collections import namedtuple
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible.module_utils.errors import UnsupportedError
 
 from . import (
@@ -126,15 +125,7 @@ def _limit(params):
 
 def _bytes(params, option):
     """Return the number of bytes that an option means, or None if it is not set."""
-    if params[option] is None:
-        return None
-    try:
-        size = human_to_bytes(params[option])
-    except ValueError:
-        size = -1
-    if size < 0:
-        raise UsageError("%s: '%s' is not a size" % (option, params[option]), "Write a number of bytes, or 20M or 1G.")
-    return size
+    return None if params[option] is None else _room.bytes_of(params[option], option)
 
 
 def _prepared(params, limit):

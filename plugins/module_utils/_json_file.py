@@ -9,19 +9,30 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 
 from ._errors import StorageError
 from ._stream import PartialFile
 
+_LARGEST = 256 * 1024 * 1024  # bytes; nothing of ours comes near it, and somebody may have put anything there
+
 
 def read(path):
-    """Return the dict in a file; an empty one if the file is missing or damaged."""
+    """Return the dict in a file; an empty one if the file is missing, damaged or no file at all."""
     try:
-        with open(path, encoding="utf-8") as handle:
+        with open(path, encoding="utf-8", opener=_open_at_once) as handle:
+            state = os.fstat(handle.fileno())
+            if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
+                return {}
             document = json.load(handle)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _open_at_once(path, flags):
+    """Open a file without waiting for somebody to write to it, if it is a fifo."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def write(path, document):

@@ -173,9 +173,14 @@ class StackLock:
     def _read(fd):
         """Return the owner's record, or None if there is none or it was cut off by a crash."""
         try:
-            return json.loads(os.pread(fd, 65536, 0).decode())
-        except (ValueError, UnicodeDecodeError):
+            record = json.loads(os.pread(fd, 65536, 0).decode())
+        except (OSError, ValueError, RecursionError):
             return None
+        if not isinstance(record, dict):
+            return None
+        controller = record.get("controller")
+        whole = isinstance(controller, dict) and isinstance(controller.get("pid"), int) and "started" in controller
+        return dict(record, controller=controller if whole else None)
 
     def _refuse_if_alive(self, previous, fd):
         controller = previous.get("controller")

@@ -26,6 +26,11 @@ def check_name(name, what="backup"):
     return name
 
 
+def is_name(text):
+    """True if a value of any type is one that check_name() lets pass."""
+    return isinstance(text, str) and text != LATEST and _NAME.match(text) is not None and ".." not in text
+
+
 def default_name(stack, seconds):
     """Return "<stack>_<YYYYMMDD>_<HHMMSS>" in the local time of the host. seconds: float since the epoch."""
     return "%s_%s" % (stack, time.strftime("%Y%m%d_%H%M%S", time.localtime(seconds)))

@@ -17,6 +17,7 @@ import contextlib
 import os
 
 from . import _json_file, _naming
+from ._metadata import is_number, is_time
 
 JOBS = ("backup", "verify", "cleanup", "replicate", "restore")
 _EXAMPLES = 20  # problems that are kept
@@ -29,8 +30,30 @@ def path_of(root, name):
 
 
 def read(root, name):
-    """Return what is noted of a backup (dict, perhaps empty)."""
-    return _json_file.read(path_of(root, name))
+    """Return what is noted of a backup (dict, perhaps empty). What somebody has spoilt is left out, but for a pin."""
+    return _sound(_json_file.read(path_of(root, name)))
+
+
+def _sound(note):
+    """Return those parts of a note of which the values have the types that they should have."""
+    found = {}
+    if note.get("pinned"):
+        pin = note["pinned"] if isinstance(note["pinned"], dict) else {}
+        reason = pin.get("reason")
+        found["pinned"] = {"at": pin["at"] if is_time(pin.get("at")) else 0.0,
+                           "reason": reason if isinstance(reason, str) else ""}
+    verified = note.get("verified")
+    if isinstance(verified, dict) and is_time(verified.get("at")) and isinstance(verified.get("ok"), bool):
+        problems = verified.get("problems")
+        found["verified"] = dict(verified, how=str(verified.get("how", "")), problems=[
+            one for one in (problems if isinstance(problems, list) else []) if isinstance(one, dict)
+            and isinstance(one.get("path"), str) and isinstance(one.get("problem"), str)])
+    copies = note.get("copies")
+    if isinstance(copies, dict):
+        sound = {name: copy for name, copy in copies.items() if isinstance(copy, dict) and is_time(copy.get("at"))
+                 and isinstance(copy.get("kind"), str) and isinstance(copy.get("where"), str)}
+        found.update({"copies": sound} if sound else {})
+    return found
 
 
 def set_pinned(root, name, seconds, reason=""):
@@ -87,8 +110,15 @@ def _change(root, name, change):
 
 
 def outcomes(root, stack):
-    """Return what became of the last run of each job of a stack (dict)."""
-    return _json_file.read(_outcomes_path(root, stack))
+    """Return what became of the last run of each job of a stack (dict). What somebody has spoilt is left out."""
+    found = _json_file.read(_outcomes_path(root, stack))
+    return {job: found[job] for job in JOBS if _is_outcome(found.get(job))}
+
+
+def _is_outcome(value):
+    return (isinstance(value, dict) and is_time(value.get("at")) and isinstance(value.get("ok"), bool)
+            and isinstance(value.get("message"), str)
+            and (value.get("seconds") is None or is_number(value["seconds"])))
 
 
 def set_outcome(root, stack, job, seconds, ok, message, duration=None):

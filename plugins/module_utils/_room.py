@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ._errors import StorageError
+from ansible.module_utils.common.text.formatters import human_to_bytes
+
+from ._errors import StorageError, UsageError
 
 MARGIN = 64 * 1024 * 1024  # bytes that stay free, and
 SHARE = 0.05  # this part of what is needed, for estimates are estimates
@@ -60,6 +62,20 @@ def _refusal(system, kept, found):
         " estimate, set check_space to false.",
         space=found,
     )
+
+
+def bytes_of(text, option):
+    """Return how many bytes (int) a text such as "20M" means.
+
+    :param option: its name, for the error. :raises: UsageError.
+    """
+    try:
+        size = human_to_bytes(text)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise UsageError("%s: '%s' is not a size" % (option, text), "Write a number of bytes, or 20M or 1G.")
+    return size
 
 
 def human(size):

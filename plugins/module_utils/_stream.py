@@ -326,6 +326,6 @@ def sha256_of(path):
     """Return the SHA-256 (hex str) of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
-        for chunk in read_chunks(handle):
+        for chunk in _limited(read_chunks(handle)):
             digest.update(chunk)
     return digest.hexdigest()

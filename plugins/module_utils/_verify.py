@@ -8,12 +8,14 @@ What is found damaged is named in the stack's damaged record (_pool), so that no
 """
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import errno
 import itertools
 import json
 import os
 import stat
+import threading
 
 from . import _hash_list, _manifest, _naming, _throttle
 from ._errors import BackupError, IntegrityError
@@ -24,6 +26,11 @@ METADATA = "backup.json"
 _WORKERS = 2
 _BATCH = 2000  # blobs
 _REPORTED = 1000  # damaged or missing blobs that are named one by one
+
+# problems: list of {"path", "problem"}; problem is missing, damaged or unknown, and of very many blobs the last entry
+# tells how many more there are. expected: {path: SHA-256} of the manifest. blobs: {SHA-1: problem} of all bad ones.
+# count: how many files and blobs there are. bytes: how many were read.
+Found = collections.namedtuple("Found", "problems expected blobs count bytes")
 
 
 def checksum_tree(folder, known=None):
@@ -55,11 +62,10 @@ def check(folder, record=True):
     """Read every file and every blob of a backup.
 
     :param record: bool, whether to bring what is found into the damaged record.
-    :returns: (list of {"path", "problem"}, how many files and blobs were read). problem is missing, damaged or unknown;
-        of very many blobs the last entry tells how many more there are.
+    :returns: Found.
     :raises: IntegrityError if the manifest itself is missing or damaged.
     """
-    expected = _expected(folder)
+    expected = expected_of(folder)
     found = checksum_tree(folder)
     problems = _manifest.differences(expected, found)
     pool = _pool(folder) if found.get(METADATA) == expected[METADATA] else None
@@ -70,10 +76,12 @@ def check(folder, record=True):
         damaged = {expected[one["path"]]: one["path"] for one in problems if one["problem"] == "damaged"}
         _record(folder, pool, blobs, damaged, set(found.values()) - set(damaged))
     problems += [problem for problem in blobs.problems() if problem not in problems]
-    return problems, len(expected) + blobs.count
+    size = sum(os.path.getsize(os.path.join(folder, path)) for path in found)
+    return Found(problems, expected, blobs.bad, len(expected) + blobs.count, size + blobs.bytes)
 
 
-def _expected(folder):
+def expected_of(folder):
+    """Return what the manifest of a backup says (dict of path to SHA-256). :raises: IntegrityError."""
     try:
         with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
             expected = _manifest.parse(handle.read())
@@ -113,15 +121,15 @@ def _record(folder, pool, blobs, damaged, right):
 class _Blobs:
     """The blobs of a backup's list.
 
-    count: how many there are; wrong: those with wrong content; right: those that the record names without reason (sets
-    of str).
+    count: how many there are; bytes: how many were read; bad: {SHA-1: problem}; wrong: those with wrong content; right:
+    those that the record names without reason (sets of str).
     """
 
     def __init__(self, folder, pool):
         self._list = os.path.join(os.path.realpath(folder), _hash_list.FILENAME)
         self._pool = pool
-        self.count, self.wrong, self.right = 0, set(), set()
-        self._problems, self._more = [], 0
+        self.count, self.bytes, self.wrong, self.right, self.bad = 0, 0, set(), set(), {}
+        self._problems, self._more, self._lock = [], 0, threading.Lock()
 
     def check(self):
         """Read all of them."""
@@ -144,11 +152,17 @@ class _Blobs:
                 self._problems.append({"path": _hash_list.FILENAME, "problem": "damaged"})
 
     def _problem(self, name):
-        if self._pool.is_right(name, _throttle.wait):
+        if self._pool.is_right(name, self._passed):
             return None
         return "damaged" if os.path.lexists(self._pool.path_of(name)) else "missing"
 
+    def _passed(self, size):
+        _throttle.wait(size)
+        with self._lock:
+            self.bytes += size
+
     def _note(self, name, prefix, problem):
+        self.bad[name] = problem
         if problem == "damaged":
             self.wrong.add(name)
         if len(self._problems) < _REPORTED:

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _earlier, _lock
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _earlier, _lock, _notes
 from ansible_collections.moodleclaude.backup.plugins.module_utils._pool import DamagedRecord
 
 
@@ -75,3 +75,10 @@ def test_a_backup_without_artefacts_has_none(root):
     with open(path, "w") as handle:
         json.dump(dict(document, artefacts=None), handle)
     assert _earlier.candidates(root, "school") == []
+
+
+def test_of_two_files_with_the_same_content_the_bad_one_is_none(root):
+    make(root, "a")
+    make(root, "b")
+    _notes.set_verified(root, "b", 1.0, "in full", [{"path": "data.tar", "problem": "damaged"}])
+    assert names(_earlier.candidates(root, "school")) == ["a"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import tempfile
 
 import pytest
 from hypothesis import given
@@ -99,3 +100,19 @@ def test_a_list_that_is_cut_off_or_out_of_order_is_refused(tmp_path):
 def test_a_path_that_needs_escaping_is_refused():
     with pytest.raises(UsageError, match="cannot stand in a list"):
         _hash_list.pool_prefix("/a\\b", "/backups/one/filedir.sha1")
+
+
+NUMBERS = st.integers(0, 2 ** 160 - 1)
+
+
+@given(st.sets(NUMBERS, max_size=60), NUMBERS, st.sampled_from(["../", "pool/a b/"]))
+def test_a_list_tells_what_it_holds_without_being_read(numbers, other, prefix):
+    names = sorted("%040x" % number for number in numbers)
+    with tempfile.NamedTemporaryFile("w") as handle:
+        handle.writelines(_hash_list.render(name, prefix) for name in names)
+        handle.flush()
+        assert all(_hash_list.holds(handle.name, name) for name in names)
+        assert _hash_list.holds(handle.name, "%040x" % other) is (other in numbers)
+        for number in numbers:
+            assert _hash_list.holds(handle.name, "%040x" % ((number + 1) % 2 ** 160)) is (
+                (number + 1) % 2 ** 160 in numbers)

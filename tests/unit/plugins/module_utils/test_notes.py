@@ -113,3 +113,37 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file.* cannot be made"):
         _json_file.update(str(tmp_path / "file/notes/a.json"), lambda document: {"a": 1})
+
+
+@pytest.mark.parametrize(("note", "sound"), [
+    ({"pinned": True}, {"pinned": {"at": 0.0, "reason": ""}}),
+    ({"pinned": {"at": "now", "reason": 7}}, {"pinned": {"at": 0.0, "reason": ""}}),
+    ({"pinned": None, "verified": [], "copies": 3, "more": 1}, {}),
+    ({"verified": {"at": "x", "ok": True}}, {}),
+    ({"verified": {"at": 1, "ok": "no"}}, {}),
+    ({"verified": {"at": 1, "ok": False, "problems": 7}},
+     {"verified": {"at": 1, "ok": False, "how": "", "problems": []}}),
+    ({"verified": {"at": 1, "ok": False, "how": [1], "problems": [1, {"path": 1}, {"path": "a", "problem": "b"}]}},
+     {"verified": {"at": 1, "ok": False, "how": "[1]", "problems": [{"path": "a", "problem": "b"}]}}),
+    ({"copies": {"a": 1, "b": {"at": 1, "kind": "rsync"}, "c": {"at": 1, "kind": "rsync", "where": "/c"}}},
+     {"copies": {"c": {"at": 1, "kind": "rsync", "where": "/c"}}}),
+])
+def test_spoilt_parts_of_a_note_are_left_out_but_a_pin_stays(root, note, sound):
+    os.makedirs(os.path.dirname(_notes.path_of(root, "one")))
+    _json_file.write(_notes.path_of(root, "one"), note)
+    assert _notes.read(root, "one") == sound
+
+
+def test_spoilt_outcomes_are_left_out(root):
+    _notes.set_outcome(root, "school", "backup", 1.0, True, "made")
+    _json_file.update(os.path.join(root.path, "outcomes", "school.json"), lambda document: dict(
+        document, verify=7, cleanup={"at": "x", "ok": True, "message": ""}, restore={"at": 1, "ok": 1, "message": ""},
+        replicate={"at": 1, "ok": True, "message": "", "seconds": "x"}, coffee={"at": 1, "ok": True, "message": ""}))
+    assert list(_notes.outcomes(root, "school")) == ["backup"]
+
+
+def test_a_document_that_is_no_file_is_none(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "deep").write_text("[" * 200000)
+    for name in ("fifo", "deep", "", "missing"):
+        assert _json_file.read(str(tmp_path / name)) == {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _room
-from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import StorageError
+from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import StorageError, UsageError
 
 MIB = 1 << 20
 
@@ -66,3 +66,14 @@ def test_nothing_asked_nothing_told():
                                             (1 << 30, "1.0 GiB"), (5000 << 40, "5000.0 TiB")])
 def test_human(size, text):
     assert _room.human(size) == text
+
+
+@pytest.mark.parametrize(("text", "size"), [("0", 0), ("1000", 1000), ("20M", 20 * MIB), ("1.5K", 1536)])
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert _room.bytes_of(text, "rate_limit") == size
+
+
+@pytest.mark.parametrize("text", ["fast", "", "-1", "20 bananas"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(UsageError, match="rate_limit: '.*' is not a size"):
+        _room.bytes_of(text, "rate_limit")

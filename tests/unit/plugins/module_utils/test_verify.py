@@ -12,7 +12,6 @@ import shutil
 import pytest
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _hash_list, _lock, _pool, _verify
-from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import IntegrityError
 
 CONTENTS = [b"%d" % number for number in range(40)]
 NAMES = sorted(hashlib.sha1(content).hexdigest() for content in CONTENTS)
@@ -68,7 +67,9 @@ def seal_again(folder):
 
 def test_a_whole_backup_counts_its_blobs(backup, pool):
     assert _backup_set.verify(backup) == []
-    assert _backup_set.require_whole(backup) == 3 + len(NAMES)
+    assert _verify.check(backup).count == 3 + len(NAMES)
+    size = sum(entry.stat().st_size for entry in os.scandir(backup) if entry.name != "backup_manifest.txt")
+    assert _verify.check(backup).bytes == size + sum(map(len, CONTENTS))
     assert not os.path.exists(pool.record.path)
 
 
@@ -82,8 +83,7 @@ def test_each_wrong_blob_is_named_and_recorded(backup, pool):
         {"path": path_in_list(NAMES[39]), "problem": "missing"},
     ]
     assert pool.record.read() == {"blobs": [NAMES[0], NAMES[20]], "files": {}}
-    with pytest.raises(IntegrityError, match="pools/school/filedir"):
-        _backup_set.require_whole(backup)
+    assert _verify.check(backup).blobs == {NAMES[0]: "damaged", NAMES[20]: "damaged", NAMES[39]: "missing"}
 
 
 def test_what_is_right_again_is_taken_out_of_the_record(backup, pool):
