@@ -91,6 +91,10 @@ def _unknown(stack, survey, backups):
         if entry["state"] in (_catalog.BROKEN, _catalog.FOREIGN) and _may_be_of(stack, entry, survey):
             return ("%s may be a backup of this stack that needs stored files, but %s: repair it, or move it away"
                     % (entry["path"], entry["reason"]))
+        # Its metadata is not checked here; one flipped bit in the stack's name must not cost the blobs.
+        if entry["backup"] and entry["stack"] != stack and _listed_stack(entry["path"]) == stack:
+            return ("the list in %s leads into its pool, although the backup is said to be of stack '%s': verify it"
+                    % (entry["path"], entry["stack"]))
     if not backups:
         return "no backup of this stack is there: if none is wanted any more, remove its pool by hand"
     return None

@@ -451,7 +451,7 @@ def test_killed_at_any_moment_nothing_that_stays_is_hurt_and_the_next_one_ends_i
 # --- what is not known ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["broken", "renamed", "foreign", "link", "hidden", "damaged list"])
+@pytest.mark.parametrize("what", ["broken", "renamed", "foreign", "link", "hidden", "damaged list", "flipped bit"])
 def test_no_blob_goes_while_it_is_not_known_who_needs_it(root, tmp_path, what):
     make(root, "b1", [b"a"])
     make(root, "b2", [b"b"])
@@ -471,6 +471,12 @@ def test_no_blob_goes_while_it_is_not_known_who_needs_it(root, tmp_path, what):
             os.symlink(tmp_path / "elsewhere", folder)
         elif what == "hidden":
             os.rename(folder, os.path.join(root.backups, ".b1"))
+    elif what == "flipped bit":
+        path = os.path.join(folder, "backup.json")
+        with open(path, encoding="utf-8") as handle:
+            text = handle.read()
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(text.replace('"stack": "school"', '"stack": "schoom"'))
     else:
         with open(os.path.join(folder, "filedir.sha1"), "a", encoding="ascii") as handle:
             handle.write("x\n")
