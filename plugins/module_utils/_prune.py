@@ -166,9 +166,9 @@ class _Run:
         """What belongs to no stack: leftovers of which nothing tells whose they are, folders that cannot be read."""
         for entry in _catalog.survey(self._root):
             if entry["state"] == _catalog.BROKEN and (stack is None or entry["stack"] == stack):
-                self._backups.append({"name": entry["name"], "stack": entry["stack"], "action": KEEP, "size":
-                                      _freed.size_of(entry["path"]), "reasons": ["broken, so it is never removed: "
-                                                                                + entry["reason"]]})
+                reasons = ["broken, so it is never removed: %s" % entry["reason"]]
+                self._backups.append({"name": entry["name"], "stack": entry["stack"], "action": KEEP,
+                                      "reasons": reasons, "size": _freed.size_of(entry["path"])})
             elif entry["state"] == _catalog.PARTIAL and self._is_dead(entry):
                 self._freed.tree(entry["path"])
                 self._leftovers.append(entry["path"])

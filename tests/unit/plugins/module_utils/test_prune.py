@@ -25,6 +25,7 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _catalog,
     _garbage,
     _hash_list,
+    _json_file,
     _lock,
     _notes,
     _prune,
@@ -549,9 +550,12 @@ def test_a_full_disk_does_not_stop_it(root, monkeypatch):
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def no_room(dest, overwrite=False):
+        raise StorageError("%s cannot be written: No space left on device" % dest)
+
     monkeypatch.setattr(os, "pwrite", full)
-    monkeypatch.setattr(_references.PartialFile, "__init__", lambda self, dest, overwrite=False: (
-        _ for _ in ()).throw(StorageError("%s cannot be written: No space left on device" % dest)))
+    monkeypatch.setattr(_references, "PartialFile", no_room)
+    monkeypatch.setattr(_json_file, "PartialFile", no_room)
     result = _prune.prune(root, ONE)
     assert result["removed"] == ["b1"] and result["blobs"] == 1 and result["leftovers"] == [begun["folder"]]
     assert names(root) == ["b2"] and blobs(root) == {sha1(b"b")}

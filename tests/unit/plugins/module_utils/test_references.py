@@ -280,6 +280,20 @@ def test_two_at_once_do_the_work_once(root):
     check(root, {"one": CONTENTS[:8], "two": CONTENTS[4:12]})
 
 
+def kill_after(name, nth):
+    """Let this process be killed right after the nth call of a function of os that changes the disk."""
+    real, left = getattr(os, name), [nth]
+
+    def stop(*args, **options):
+        done = real(*args, **options)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    setattr(os, name, stop)
+
+
 def test_killed_at_any_moment_it_goes_on_right(root, monkeypatch):
     backups = {"b0": CONTENTS[:8]}
     add_backup(root, "b0", CONTENTS[:8])
@@ -292,16 +306,7 @@ def test_killed_at_any_moment_it_goes_on_right(root, monkeypatch):
         add_backup(root, "b%d" % number, contents)
         pid = os.fork()
         if pid == 0:
-            real, left = getattr(os, name), [nth]
-
-            def stop(*args, real=real, left=left, **options):
-                done = real(*args, **options)
-                left[0] -= 1
-                if not left[0]:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return done
-
-            setattr(os, name, stop)
+            kill_after(name, nth)
             try:
                 refresh(root)
             finally:
