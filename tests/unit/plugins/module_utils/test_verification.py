@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -20,7 +21,10 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _lock,
     _notes,
     _pool,
+    _stream,
     _verification,
+    _verify,
+    _verify_parts,
 )
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
     IntegrityError,
@@ -209,6 +213,28 @@ def test_a_stranger_belongs_to_nobody(three):
     open(os.path.join(three.folder("one"), "stranger"), "w", encoding="utf-8").close()
     (damaged,) = fails(_verification.verify_one, three, "one", None).details["damaged"]
     assert damaged["needed_by"] == ["one"] and damaged["good_copy"].startswith("it does not belong to the backup")
+
+
+@pytest.mark.parametrize("verify", [
+    lambda root: _verification.verify_one(root, "one", None), lambda root: _verification.verify_parts(root, None, 1)])
+def test_a_backup_cannot_be_removed_while_it_is_read(three, monkeypatch, verify):
+    tried, real = [], _stream.sha256_of
+
+    def read(path):
+        fd = os.open(three.folder("one"), os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tried.append("removed")
+        except BlockingIOError:
+            tried.append("kept")
+        finally:
+            os.close(fd)
+        return real(path)
+
+    monkeypatch.setattr(_verify, "sha256_of", read)
+    monkeypatch.setattr(_verify_parts, "sha256_of", lambda path: read(path) if "/one/" in path else real(path))
+    verify(three)
+    assert set(tried) == {"kept"}
 
 
 def test_what_was_repaired_counts_again(three):
