@@ -15,7 +15,7 @@ import itertools
 import os
 
 from . import _backup_set, _hash_list, _json_file, _notes, _references, _throttle, _turns
-from ._damage import Damage, say
+from ._damage import Damage, few, say
 from ._errors import NotFoundError
 from ._inventory import Inventory
 from ._pool import Pool
@@ -33,8 +33,8 @@ def take_turn(findings, stack, entries, parts, now):
     :param entries: list of dict, those of _catalog that belong to the stack.
     :param parts: int, in how many turns everything is read. :param now: seconds since the epoch.
     :returns: {"stack", "part", "parts", "backups" (how many there are), "files", "blobs" (how many were read),
-        "bytes_read", "round_ended" (bool), "verified" (names of the backups that the round has found whole), "bad" (names
-        of those in which it has found damage, so far), "damaged" (see _damage), "message" (all this in a line)}.
+        "bytes_read", "round_ended" (bool), "verified" (names of the backups that the round has found whole), "bad"
+        (names of those in which it has found damage so far), "damaged" (see _damage), "message" (all this in a line)}.
     """
     turn = _Turn(findings, stack, entries, parts, now)
     turn.read()
@@ -170,9 +170,9 @@ def _message(summary):
         return "Stack %s is DAMAGED: %s (%s)" % (summary["stack"], say(summary["damaged"]), read)
     text = "Stack %s: %s; nothing in it is damaged" % (summary["stack"], read)
     if summary["bad"]:
-        text += ", but an earlier part of %s was" % ", ".join(summary["bad"])
+        text += ", but an earlier part of %s was" % few(summary["bad"])
     if summary["round_ended"]:
-        text += "; with that all is read, and whole is: %s" % (", ".join(summary["verified"]) or "no backup")
+        text += "; with that all is read, and whole is: %s" % (few(summary["verified"]) or "no backup")
     return text
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the files of a small backup, and prints its artefacts as JSON.
 
-Argument: JSON with name, folder (the partial one), pool, stack, blobs (texts) and link (a backup whose image is shared).
+Argument: JSON with name, folder (the partial one), pool, stack, blobs (texts), link (a backup whose image is shared).
 """
 
 from __future__ import annotations
