@@ -63,7 +63,7 @@ class _Turn:
         for one in self._inventory.problems:
             self._damage.add_file(one["backup"], one["path"], one["problem"], one["digest"])
         unreadable = _references.refresh(self._root, self._stack, self._backups, self._findings.record)["unreadable"]
-        for name in sorted(unreadable):
+        for name in filter(lambda one: os.path.isdir(self._root.folder(one)), sorted(unreadable)):
             self._damage.add_file(name, _hash_list.FILENAME, "damaged")
         items = _turns.portion(self._items, self._round["left"])
         with concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
@@ -141,7 +141,7 @@ class _Turn:
         """Return the backups that were there when the round began, and in which nobody has found anything bad since."""
         whole = []
         for name, mark in sorted(self._round["members"].items()):
-            if name in bad or self._members.get(name) != mark:
+            if name in bad or mark is None or self._members.get(name) != mark:
                 continue
             known = _notes.read(self._root, name).get("verified") or {"ok": True}
             if known["ok"] or known["at"] < self._round["began"]:
@@ -157,8 +157,11 @@ class _Turn:
 
 
 def _mark(entry):
-    """Return what tells a backup from another one that has its name later (str)."""
-    return "%r %d" % (entry["created"], os.lstat(entry["path"]).st_ino)
+    """Return what tells a backup from another one that has its name later (str), or None if it is gone."""
+    try:
+        return "%r %d" % (entry["created"], os.lstat(entry["path"]).st_ino)
+    except FileNotFoundError:
+        return None
 
 
 def _message(summary):

@@ -369,6 +369,21 @@ def test_a_backup_that_is_removed_meanwhile_is_no_damage(three, monkeypatch):
     monkeypatch.setattr(_backup_set, "reading", gone)
     os.unlink(blob(three, b"b" * 2000))  # a clean-up has removed it with the only backup that needed it
     assert _verification.verify_parts(three, None, 1)["damaged"] == []
+    assert not os.path.exists(os.path.join(three.path, "notes"))
+
+
+def test_a_backup_that_is_removed_between_two_looks_is_none(three, monkeypatch):
+    real = _catalog.survey
+
+    def survey(root):
+        found = real(root)
+        shutil.rmtree(root.folder("two"), ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(_catalog, "survey", survey)
+    result = _verification.verify_parts(three, None, 1)
+    assert result["damaged"] == [] and result["stacks"][0]["verified"] == ["one", "three"]
+    assert verified(three, "two") is None
 
 
 def test_two_runs_at_once_do_no_harm(three, monkeypatch):
