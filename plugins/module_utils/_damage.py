@@ -125,13 +125,14 @@ class Damage:
 
 def say(damaged, most=5):
     """Return what is damaged as a text (str). :param most: how many are named."""
-    few = ["%s (%s), needed by %s; good copy: %s" % (
-        one["path"], one["problem"], _names(one["needed_by"]), one["good_copy"]) for one in damaged[:most]]
+    named = ["%s (%s), needed by %s; good copy: %s" % (
+        one["path"], one["problem"], few(one["needed_by"]), one["good_copy"]) for one in damaged[:most]]
     more = ["and %d more" % (len(damaged) - most)] if len(damaged) > most else []
-    return ". ".join(few + more)
+    return ". ".join(named + more)
 
 
-def _names(names, most=5):
+def few(names, most=5):
+    """Return names (list of str) as a text (str) that is never long."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")
 
 

@@ -38,8 +38,8 @@ class Findings:
                 self.warnings.append("What was found could not be noted: %s" % error)
 
     def verified(self, name, how, problems):
-        """Note what reading a backup has found."""
-        if self.record and _naming.is_name(name):
+        """Note what reading a backup has found, unless it is gone meanwhile."""
+        if self.record and _naming.is_name(name) and os.path.isdir(self.root.folder(name)):
             with self._writing():
                 _notes.set_verified(self.root, name, time.time(), how, problems)
 

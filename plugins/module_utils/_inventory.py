@@ -5,11 +5,12 @@
 """The files of many backups, by SHA-256 and inode, without reading them; and what a mere look shows is wrong."""
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
-from . import _manifest, _verify
-from ._errors import IntegrityError
+from . import _backup_set, _manifest, _verify
+from ._errors import IntegrityError, NotFoundError
 
 
 class Inventory:
@@ -28,10 +29,10 @@ class Inventory:
             if not entry["backup"]:
                 self._note(entry["name"], "", entry["reason"])
                 continue
-            try:
-                self._add(entry)
-            except IntegrityError:
-                if os.path.isdir(entry["path"]):
+            with contextlib.suppress(NotFoundError), _backup_set.reading(entry["path"]):
+                try:
+                    self._add(entry)
+                except IntegrityError:
                     self._note(entry["name"], _manifest.FILENAME, "damaged")
 
     def _note(self, name, path, problem, digest=None):

@@ -55,7 +55,8 @@ def _summary(backup, found, damage):
         human(found.bytes))
     return {"stack": backup["stack"], "backups": 1, "part": 1, "parts": 1, "files": len(found.expected),
             "blobs": found.count - len(found.expected), "bytes_read": found.bytes, "round_ended": True,
-            "verified": [] if found.problems else [backup["name"]], "damaged": damage.damaged, "message": message}
+            "verified": [] if found.problems else [backup["name"]],
+            "bad": sorted(damage.problems), "damaged": damage.damaged, "message": message}
 
 
 def _damage_of(root, backup, found):
@@ -94,7 +95,8 @@ def verify_parts(root, stack, parts, record=True):
               "bytes_read": sum(one["bytes_read"] for one in summaries), "damaged": damaged}
     if damaged:
         lost = ["Broken, and no stack is known of it: %s" % say(nobodys)] if nobodys else []
-        raise IntegrityError(". ".join([one["message"] for one in summaries] + lost), _HINT, **result)
+        said = [one["message"] for one in sorted(summaries, key=lambda one: not one["damaged"])]
+        raise IntegrityError(". ".join(said + lost), _HINT, **result)
     return dict(result, warnings=findings.warnings)
 
 

@@ -15,7 +15,7 @@ import itertools
 import os
 
 from . import _backup_set, _hash_list, _json_file, _notes, _references, _throttle, _turns
-from ._damage import Damage, say
+from ._damage import Damage, few, say
 from ._errors import NotFoundError
 from ._inventory import Inventory
 from ._pool import Pool
@@ -33,8 +33,8 @@ def take_turn(findings, stack, entries, parts, now):
     :param entries: list of dict, those of _catalog that belong to the stack.
     :param parts: int, in how many turns everything is read. :param now: seconds since the epoch.
     :returns: {"stack", "part", "parts", "backups" (how many there are), "files", "blobs" (how many were read),
-        "bytes_read", "round_ended" (bool), "verified" (names of the backups that the round has found whole), "damaged"
-        (see _damage), "message" (all this in a line)}.
+        "bytes_read", "round_ended" (bool), "verified" (names of the backups that the round has found whole), "bad"
+        (names of those in which it has found damage so far), "damaged" (see _damage), "message" (all this in a line)}.
     """
     turn = _Turn(findings, stack, entries, parts, now)
     turn.read()
@@ -63,7 +63,7 @@ class _Turn:
         for one in self._inventory.problems:
             self._damage.add_file(one["backup"], one["path"], one["problem"], one["digest"])
         unreadable = _references.refresh(self._root, self._stack, self._backups, self._findings.record)["unreadable"]
-        for name in sorted(unreadable):
+        for name in filter(lambda one: os.path.isdir(self._root.folder(one)), sorted(unreadable)):
             self._damage.add_file(name, _hash_list.FILENAME, "damaged")
         items = _turns.portion(self._items, self._round["left"])
         with concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
@@ -134,14 +134,14 @@ class _Turn:
         self._findings.document(self._path, lambda state: after if state == self._before else state)
         summary = dict(
             self._read, stack=self._stack, parts=self._parts, part=self._parts - left, backups=len(self._backups),
-            round_ended=left == 0, verified=verified, damaged=found.damaged)
+            round_ended=left == 0, verified=verified, bad=bad, damaged=found.damaged)
         return dict(summary, message=_message(summary))
 
     def _whole(self, bad):
         """Return the backups that were there when the round began, and in which nobody has found anything bad since."""
         whole = []
         for name, mark in sorted(self._round["members"].items()):
-            if name in bad or self._members.get(name) != mark:
+            if name in bad or mark is None or self._members.get(name) != mark:
                 continue
             known = _notes.read(self._root, name).get("verified") or {"ok": True}
             if known["ok"] or known["at"] < self._round["began"]:
@@ -157,17 +157,27 @@ class _Turn:
 
 
 def _mark(entry):
-    """Return what tells a backup from another one that has its name later (str)."""
-    return "%r %d" % (entry["created"], os.lstat(entry["path"]).st_ino)
+    """Return what tells a backup from another one that has its name later (str), or None if it is gone."""
+    try:
+        return "%r %d" % (entry["created"], os.lstat(entry["path"]).st_ino)
+    except FileNotFoundError:
+        return None
 
 
 def _message(summary):
-    text = "Stack %(stack)s: part %(part)d of %(parts)d" % summary if summary["parts"] > 1 else (
-        "Stack %(stack)s: everything" % summary)
-    text += " of %d backups was read, %d files and %d stored files, %s" % (
-        summary["backups"], summary["files"], summary["blobs"], human(summary["bytes_read"]))
+    """Return what a turn has read and found as a line (str), what matters most in front."""
+    part = "part %(part)d of %(parts)d" % summary if summary["parts"] > 1 else "everything"
+    read = "%s was read, %s and %s, %s" % (
+        part, _count(summary["files"], "file"), _count(summary["blobs"], "stored file"), human(summary["bytes_read"]))
     if summary["damaged"]:
-        return "%s. DAMAGED: %s" % (text, say(summary["damaged"]))
-    if summary["round_ended"] and summary["parts"] > 1:
-        return "%s. Nothing is damaged, and all parts are read: %d backups are whole" % (text, len(summary["verified"]))
-    return text + ". Nothing is damaged"
+        return "Stack %s is DAMAGED: %s (%s)" % (summary["stack"], say(summary["damaged"]), read)
+    text = "Stack %s: %s; nothing in it is damaged" % (summary["stack"], read)
+    if summary["bad"]:
+        text += ", but an earlier part of %s was" % few(summary["bad"])
+    if summary["round_ended"]:
+        text += "; with that all is read, and whole is: %s" % (few(summary["verified"]) or "no backup")
+    return text
+
+
+def _count(number, word):
+    return "%d %s%s" % (number, word, "" if number == 1 else "s")

@@ -98,7 +98,7 @@ stacks:
   description:
     - What was read of each stack, with C(stack), C(part) of C(parts), how many C(backups) it has, how many C(files) and
       C(blobs) were read, C(bytes_read), whether with this part the C(round_ended), which backups are C(verified)
-      thereby, what is C(damaged), and all this in a C(message).
+      thereby, which are C(bad) by what any of the parts has found, what is C(damaged), and all this in a C(message).
   type: list
   elements: dict
   returned: O(content=true)

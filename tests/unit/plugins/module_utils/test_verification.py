@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -20,7 +21,10 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _lock,
     _notes,
     _pool,
+    _stream,
     _verification,
+    _verify,
+    _verify_parts,
 )
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
     IntegrityError,
@@ -211,6 +215,28 @@ def test_a_stranger_belongs_to_nobody(three):
     assert damaged["needed_by"] == ["one"] and damaged["good_copy"].startswith("it does not belong to the backup")
 
 
+@pytest.mark.parametrize("verify", [
+    lambda root: _verification.verify_one(root, "one", None), lambda root: _verification.verify_parts(root, None, 1)])
+def test_a_backup_cannot_be_removed_while_it_is_read(three, monkeypatch, verify):
+    tried, real = [], _stream.sha256_of
+
+    def read(path):
+        fd = os.open(three.folder("one"), os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tried.append("removed")
+        except BlockingIOError:
+            tried.append("kept")
+        finally:
+            os.close(fd)
+        return real(path)
+
+    monkeypatch.setattr(_verify, "sha256_of", read)
+    monkeypatch.setattr(_verify_parts, "sha256_of", lambda path: read(path) if "/one/" in path else real(path))
+    verify(three)
+    assert set(tried) == {"kept"}
+
+
 def test_what_was_repaired_counts_again(three):
     path = os.path.join(three.folder("one"), "image.tar")
     flip(path)
@@ -343,6 +369,21 @@ def test_a_backup_that_is_removed_meanwhile_is_no_damage(three, monkeypatch):
     monkeypatch.setattr(_backup_set, "reading", gone)
     os.unlink(blob(three, b"b" * 2000))  # a clean-up has removed it with the only backup that needed it
     assert _verification.verify_parts(three, None, 1)["damaged"] == []
+    assert not os.path.exists(os.path.join(three.path, "notes"))
+
+
+def test_a_backup_that_is_removed_between_two_looks_is_none(three, monkeypatch):
+    real = _catalog.survey
+
+    def survey(root):
+        found = real(root)
+        shutil.rmtree(root.folder("two"), ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(_catalog, "survey", survey)
+    result = _verification.verify_parts(three, None, 1)
+    assert result["damaged"] == [] and result["stacks"][0]["verified"] == ["one", "three"]
+    assert verified(three, "two") is None
 
 
 def test_two_runs_at_once_do_no_harm(three, monkeypatch):
@@ -384,3 +425,17 @@ def test_few_of_many_are_named():
     text = _damage.say(many)
     assert "p4 (damaged)" in text and "p5" not in text and text.endswith("and 2 more")
     assert "needed by b0, b1, b2, b3, b4 and 4 more" in text
+
+
+def test_later_parts_say_that_an_earlier_one_was_damaged(three):
+    os.unlink(blob(three, b"b" * 2000))
+    said = []
+    for _number in range(20):  # more than there are things to read
+        try:
+            said.append(_verification.verify_parts(three, None, 20)["stacks"][0])
+        except IntegrityError as error:
+            said.append(error.details["stacks"][0])
+    assert sum(1 for one in said if "is DAMAGED: pools/" in one["message"]) == 1
+    assert said[-1]["bad"] == ["one"] and said[-1]["verified"] == ["three", "two"]
+    assert said[-1]["message"].endswith(
+        "but an earlier part of one was; with that all is read, and whole is: three, two")
