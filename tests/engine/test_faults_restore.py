@@ -101,8 +101,10 @@ def fails(site, settings, changed, name, *expected, touched=False, **more):
     assert code != 0
     message = output.rsplit("Nothing was restored on localhost: ", maxsplit=1)[-1]
     assert "What was there before has been put back." in message
+    noted = json.loads((site.backups / "outcomes" / ("%s.json" % site.web)).read_text())["restore"]
+    assert not noted["ok"] and noted["message"].startswith("Nothing was restored on localhost: ")
     for text in expected:
-        assert text in message
+        assert text in message and text in noted["message"]
     assert differences(changed, site.state()) == []
     assert traces(site) == []
     now = site.engine.containers.get(site.web)
