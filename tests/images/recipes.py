@@ -106,7 +106,7 @@ BASES = {
         suite="bookworm",
         packages=("systemd", "cron", "python3", "python3-docker", "zstd"),
         exclude=_NO_DOCS,
-        wheels=("ansible-core~=2.19.0",),
+        wheels=("ansible-core==2.19.14",),
         after=(
             '$PIP_INSTALL --target "$1/usr/local/lib/python3.11/dist-packages"',
             'rm -r "$1/usr/local/lib/python3.11/dist-packages/bin"',
