@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Note what became of a run. That it cannot be noted never changes what became of it, so this warns and does not fail."""
+"""Note what became of a run. A note that cannot be written never changes what became of it, so this warns."""
 from __future__ import annotations
 
 import time
