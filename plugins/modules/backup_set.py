@@ -35,6 +35,7 @@ options:
     description:
       - V(begun) takes the lock, removes what dead runs of this stack left behind and makes the partial folder.
       - V(published) writes RV(ignore:backup.json) and the manifest, brings everything to disk and renames the folder.
+        It also notes with the stack that its last backup went well, see M(moodleclaude.backup.backup_outcome).
       - V(abandoned) removes the partial folder. Both give the lock back.
     type: str
     choices: [begun, published, abandoned]
@@ -145,7 +146,7 @@ files:
   returned: state is published
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _outcome
 from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
 from ansible_collections.moodleclaude.backup.plugins.module_utils._earlier import candidates
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
@@ -165,8 +166,11 @@ def work(params, check_mode):
     elif params["state"] == "begun":
         result.update(_backup_set.begin(root, stack, name, token, Engine(params)))
     elif params["state"] == "published":
+        owner = root.lock(stack).owner()
         result.update(_backup_set.publish(root, stack, name, token, params["metadata"], params["checksums"],
                                           params["texts"], params["shared"]))
+        complete = params["metadata"].get("complete", True)
+        result["warnings"] = _outcome.note_published(root, stack, owner["taken"], result, complete)
     else:
         result["changed"] = _backup_set.abandon(root, stack, name, token)
     return result

@@ -34,7 +34,8 @@ options:
         RV(unfinished) describes it.
       - V(proved) writes down that the restored site works, so that a later run removes what was replaced instead of
         putting it back.
-      - V(finished) forgets the description and gives the lock back.
+      - V(finished) forgets the description and gives the lock back. It notes with the stack that its last restore went
+        well if it was V(proved), else that it was undone, see M(moodleclaude.backup.backup_outcome).
       - V(interrupted) gives the lock back and keeps the description for a later rollback.
       - V(listed) only lists the restores that did not end, of all stacks or of O(stack).
     type: str
@@ -96,7 +97,7 @@ records:
   returned: O(state=listed)
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _pause
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _outcome, _pause
 from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
 
@@ -118,7 +119,10 @@ def work(params, check_mode):
         return dict(begun, changed=True, run=token)
     if state == "proved":
         return {"changed": _backup_set.prove_restore(root, stack, token)}
-    return {"changed": _backup_set.end_restore(root, stack, token, finished=state == "finished")}
+    record = _backup_set.read_record(root, stack)
+    ended = _backup_set.end_restore(root, stack, token, finished=state == "finished")
+    note = ended and record and state == "finished"
+    return {"changed": ended, "warnings": _outcome.note_restored(root, stack, record) if note else []}
 
 
 def main():

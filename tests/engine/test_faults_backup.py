@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -154,6 +155,10 @@ def fails(settings, *expected, **changed):
     assert code != 0
     for text in expected:
         assert text in message
+    if "moodle_backup_root" not in changed:  # elsewhere there is no room for a note
+        noted = json.loads(Path(settings["moodle_backup_root"], "outcomes", STACK + ".json").read_text())["backup"]
+        assert not noted["ok"] and noted["message"].startswith("No backup was made on localhost: ")
+        assert all(text in noted["message"] for text in expected)
     return message
 
 

@@ -101,8 +101,10 @@ def fails(site, settings, changed, name, *expected, touched=False, **more):
     assert code != 0
     message = output.rsplit("Nothing was restored on localhost: ", maxsplit=1)[-1]
     assert "What was there before has been put back." in message
+    noted = json.loads((site.backups / "outcomes" / ("%s.json" % site.web)).read_text())["restore"]
+    assert not noted["ok"] and noted["message"].startswith("Nothing was restored on localhost: ")
     for text in expected:
-        assert text in message
+        assert text in message and text in noted["message"]
     assert differences(changed, site.state()) == []
     assert traces(site) == []
     now = site.engine.containers.get(site.web)
@@ -215,3 +217,26 @@ def test_killed_and_done_again(site, settings, original, empty, point):
     assert differences(original, site.state()) == []
     assert traces(site) == []
     site.visit()
+
+
+def test_what_was_replaced_cannot_be_removed(site, settings, original):
+    """The restored site stays, the stack is free, and the rollback removes the rest."""
+    play = Play("restore", dict(settings, moodle_backup_name="good"))
+    record = site.backups / "restores" / ("%s.json" % site.web)
+    play.wait_for(lambda: record.exists() and '"proved": true' in record.read_text(), "the proof")
+    with play.halted():
+        site.engine.containers.get(site.db).stop(timeout=10)
+    assert play.wait() != 0
+    assert "was restored from backup good and works, but what it replaced is still there" in play.output
+    noted = json.loads((site.backups / "outcomes" / ("%s.json" % site.web)).read_text())["restore"]
+    assert not noted["ok"] and "works, but what it replaced is still there" in noted["message"]
+    assert not list((site.backups / "locks").glob("*"))
+
+    site.engine.containers.get(site.db).start()
+    site.wait()
+    code, output = run("rollback", settings)
+    assert code == 0, output
+    assert "was complete; what it had replaced is removed." in output
+    assert differences(original, site.state()) == []
+    assert traces(site) == []
+    assert json.loads((site.backups / "outcomes" / ("%s.json" % site.web)).read_text())["restore"]["ok"]

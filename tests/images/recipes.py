@@ -101,6 +101,20 @@ BASES = {
             'chroot "$1" install -d -o pgadmin -g root -m 0770 /var/lib/pgadmin',
         ),
     ),
+    # A Docker host that runs its own schedule: systemd and cron, and Ansible to be called by them.
+    "host": Base(
+        suite="bookworm",
+        packages=("systemd", "cron", "python3", "python3-docker", "zstd"),
+        exclude=_NO_DOCS,
+        wheels=("ansible-core==2.19.14",),
+        after=(
+            '$PIP_INSTALL --target "$1/usr/local/lib/python3.11/dist-packages"',
+            'rm -r "$1/usr/local/lib/python3.11/dist-packages/bin"',
+            "printf '#!/usr/bin/python3\\nfrom ansible.cli.playbook import main\\nmain()\\n' > "
+            '"$1/usr/local/bin/ansible-playbook"',
+            'chmod 755 "$1/usr/local/bin/ansible-playbook"',
+        ),
+    ),
     "tiny": Base(
         suite="bookworm",
         packages=("busybox-static",),
@@ -123,4 +137,5 @@ IMAGES = {
     "moodle:latest": Image(folder="moodle", parent="php-apache:latest", extra=("site",)),
     "postgresql:17": Image(folder="postgresql", base="postgresql-17", args={"PG_MAJOR": "17"}),
     "pgadmin:latest": Image(folder="pgadmin", base="pgadmin"),
+    "host:latest": Image(folder="host", base="host"),
 }

@@ -57,7 +57,7 @@ class Watch:
                 if pid.isdigit():
                     with contextlib.suppress(OSError):
                         self._look(Path("/proc/%s/cmdline" % pid).read_bytes(), "the command line of")
-            for path in [*self._folder.glob("locks/*"), *self._folder.glob("restores/*")]:
+            for path in [path for part in ("locks", "restores", "outcomes") for path in self._folder.glob(part + "/*")]:
                 with contextlib.suppress(OSError):
                     self._look(path.read_bytes(), path.name)
             time.sleep(0.002)

@@ -94,6 +94,15 @@ class Play:
         self.wait_for(started, "module %s" % name)
         return seen[-1]
 
+    @contextlib.contextmanager
+    def halted(self):
+        """Let the run begin nothing new for as long as this is entered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the run with all its processes at once, as a power cut would, and wait until they are gone."""
         victims = [self._process.pid, *self.descendants()]

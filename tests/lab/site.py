@@ -96,7 +96,7 @@ class Site:
         self._settings()
         self.php("admin/cli/install_database.php", "--agree-license", "--adminpass=%s" % self.admin_password,
                  "--adminemail=admin@example.com", "--fullname=Site & \"%s\"" % self.name, "--shortname=lab")
-        self._content()
+        self.content()
         self.visit()
 
     def _folders(self) -> None:
@@ -215,8 +215,8 @@ class Site:
         if self.code == "links":
             self.sh("ln -s ../settings/config.php /bitnami/moodle/config.php")
 
-    def _content(self) -> None:
-        """Fill the site; afterwards no session and no cache is there that a state would show."""
+    def content(self) -> None:
+        """Fill the site, whoever has made it; afterwards no session and no cache is there that a state would show."""
         options = ["--%s=%s" % item for item in self.fill.items()] + (["--odd-names"] if self.odd_names else [])
         self.php("local/moodleclaude/cli/fill.php", *options, user="0", stdin=self.admin_password)
         self.php("local/moodleclaude/cli/token.php", "--set", stdin=self.token)
