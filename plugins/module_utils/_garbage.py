@@ -17,7 +17,6 @@ import re
 from . import _catalog, _hash_list, _json_file, _manifest, _pool, _references
 from ._errors import BackupError, LockedError
 from ._lock import CLEAN_UP
-from ._verify import METADATA
 
 _LISTED = re.compile(r"[0-9a-f]{40}  \.\./\.\./pools/([^/\n]+)/filedir/[0-9a-f]{2}/")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -108,8 +107,8 @@ def _may_be_of(stack, entry, survey):
         return False  # another name of what is known
     if entry["state"] == _catalog.FOREIGN and not os.path.lexists(os.path.join(path, _hash_list.FILENAME)):
         return False
-    told = _json_file.read(os.path.join(path, METADATA)).get("stack") or _listed_stack(path)
-    return told is None or told == stack
+    told = {entry["stack"], _listed_stack(path)} - {None}
+    return not told or stack in told
 
 
 def _listed_stack(folder):
