@@ -22,8 +22,8 @@ options:
         required: true
       kind:
         description:
-          - V(rsync) is a folder with the same layout as O(root), on a host that SSH reaches, or on this one, for example on
-            a mounted disk.
+          - V(rsync) is a folder with the same layout as O(root), on a host that SSH reaches, or on this one, for
+            example on a mounted disk.
           - V(restic) is a repository of restic, which has to be installed. It is encrypted.
           - V(controller) is such a folder on the control node.
         type: str
@@ -36,8 +36,8 @@ options:
         type: str
       host:
         description:
-          - The host of V(kind=rsync). It needs sh, coreutils, findutils, util-linux, grep and rsync of GNU and Linux. Without
-            it, the folder is on this host.
+          - The host of V(kind=rsync). It needs sh, coreutils, findutils, util-linux, grep and rsync of GNU and Linux.
+            Without it, the folder is on this host.
         type: str
       user:
         description: The user there. The default is what SSH takes.
@@ -66,12 +66,13 @@ options:
         default: "0"
       encrypted_storage:
         description:
-          - Says that the storage of V(kind=rsync) or V(kind=controller) is encrypted, or trusted as the host of the backups
-            is. Backups hold passwords, so without it such a copy is refused.
+          - Says that the storage of V(kind=rsync) or V(kind=controller) is encrypted, or trusted as the host of the
+            backups is. Backups hold passwords, so without it such a copy is refused.
         type: bool
         default: false
       repository:
-        description: Where the repository of V(kind=restic) is, as restic writes it - a path, C(sftp:), C(rest:), C(s3:).
+        description:
+          - Where the repository of V(kind=restic) is, as restic writes it - a path, C(sftp:), C(rest:), C(s3:).
         type: str
       password:
         description: The password of the repository. It reaches restic by its environment.

@@ -19,10 +19,11 @@ from ._stream import sha256_of
 
 
 def offer(root, stack=None):
-    """Return what copies may hold: {"backups": [{"name", "stack", "created" (seconds), "manifest" (SHA-256)} ...], the oldest
-    first, complete and not known to be bad; "pinned": {name: reason}; "stacks": names of all stacks with a backup}.
+    """Return what copies may hold.
 
     :param root: _backup_set.Root. :param stack: str, only this one; None for all.
+    :returns: {"backups": [{"name", "stack", "created" (seconds), "manifest" (SHA-256)} ...], the oldest first, complete
+        and not known to be bad; "pinned": {name: reason}; "stacks": names of all stacks with a backup}.
     """
     entries = [entry for entry in _catalog.backups(root) if stack in (None, entry["stack"])]
     backups = []
@@ -31,7 +32,8 @@ def offer(root, stack=None):
             with contextlib.suppress(FileNotFoundError):  # removed just now
                 backups.append({"name": entry["name"], "stack": entry["stack"], "created": entry["created"],
                                 "manifest": sha256_of(os.path.join(entry["path"], _manifest.FILENAME))})
-    pinned = {entry["name"]: entry["note"]["pinned"].get("reason", "") for entry in entries if entry["note"].get("pinned")}
+    pinned = {entry["name"]: entry["note"]["pinned"].get("reason") or "" for entry in entries
+              if entry["note"].get("pinned")}
     return {"backups": backups, "pinned": pinned, "stacks": sorted({entry["stack"] for entry in entries})}
 
 
@@ -40,10 +42,12 @@ def plan(backups, there, pinned, policy, last):
 
     What the policy would remove at once is not copied, so that a second run has nothing to do.
 
-    :param backups: list of dict as offer() gives them, of one stack. :param there: list of dict of what the copy has of the
-        stack, with name, created, manifest. :param pinned: dict of name to reason. :param policy: _retention.Policy, None if
-        nothing is ever removed. :param last: how many of the newest backups are copied, 0 for all.
-    :returns: (names to copy, the oldest first; names to remove). :raises: ExistsError if a name means another backup there.
+    :param backups: list of dict as offer() gives them, of one stack.
+    :param there: list of dict of what the copy has of the stack, with name, created, manifest.
+    :param pinned: dict of name to reason. :param policy: _retention.Policy, None if nothing is ever removed.
+    :param last: how many of the newest backups are copied, 0 for all.
+    :returns: (names to copy, the oldest first; names to remove).
+    :raises: ExistsError if a name means another backup there.
     """
     held = {one["name"]: one for one in there}
     for one in backups:
@@ -57,8 +61,8 @@ def plan(backups, there, pinned, policy, last):
     if policy is None:
         return [one["name"] for one in missing], []
     candidates = [
-        _retention.Candidate(one["name"], one["created"], one.get("complete", True), "incomplete", pinned.get(one["name"]))
-        for one in there + missing
+        _retention.Candidate(one["name"], one["created"], one.get("complete", True), "incomplete",
+                             pinned.get(one["name"])) for one in there + missing
     ]
     kept = {decision.name for decision in _retention.decide(candidates, policy) if decision.keep}
     return [one["name"] for one in missing if one["name"] in kept], sorted(set(held) - kept)
@@ -68,15 +72,14 @@ def replicate(copy, offered, last=0, check_mode=False):
     """Bring a copy up to date.
 
     :param copy: a copy, see _copy_kinds. :param offered: dict as offer() gives it. :param last: see plan().
-    :returns: {"name", "kind", "where", "copied", "removed" (lists of names), "blobs_removed" (int), "there" (names of the
-        offered stacks' backups that are in it now, checked), "problems" (list of {"stack" (None: all), "message"})}.
+    :returns: {"name", "kind", "where", "copied", "removed" (lists of names), "blobs_removed" (int), "there" (names of
+        the offered stacks' backups that are in it now), "problems" (list of {"stack" (None: all), "message"})}.
     """
-    result = {"name": copy.name, "kind": copy.kind, "where": copy.where, "copied": [], "removed": [], "blobs_removed": 0,
-              "there": [], "problems": []}
+    result = _nothing_done(copy.name, copy.kind, copy.where)
     try:
+        there = copy.list()
         if not check_mode:
             copy.prepare()
-        there = copy.list()
         for stack in offered["stacks"]:
             _replicate_stack(copy, stack, offered, there, last, check_mode, result)
         if result["copied"] or result["removed"]:
@@ -111,7 +114,7 @@ def _replicate_stack(copy, stack, offered, there, last, check_mode, result):
 
 
 def _add(copy, stack, missing, offered, there, result):
-    """Copy backups, the oldest first. One that is bad or gone does not keep the others. Return True if all were copied."""
+    """Copy backups, the oldest first; one that is bad or gone does not keep the others. Return True if none was."""
     known = {one["name"]: one for one in offered["backups"]}
     earlier = [one for one in there.values() if one["stack"] == stack]
     complete, added = True, []
@@ -139,8 +142,8 @@ def replicate_all(folder, copies, opened, offered, last, check_mode):
     """Bring copies up to date, one after the other; one that fails does not keep the others.
 
     :param folder: str, below which it is noted that a run works on a copy; None for the folder of the copy itself.
-    :param copies: list of dict, the options. :param opened: function that is given the options of one and a descriptor, see
-        running(), and returns the copy. :returns: list of dict as replicate() returns them.
+    :param copies: list of dict, the options. :param opened: function that is given the options of one and a descriptor,
+        see running(), and returns the copy. :returns: list of dict as replicate() returns them.
     """
     results = []
     for options in copies:
@@ -149,10 +152,14 @@ def replicate_all(folder, copies, opened, offered, last, check_mode):
                 fd = None if check_mode else cleanup.enter_context(running(folder or options["path"], options["name"]))
                 results.append(replicate(opened(options, fd), offered, last, check_mode))
             except (BackupError, OSError) as error:
-                failed = {"name": options["name"], "kind": options["kind"], "where": "", "copied": [], "removed": [],
-                          "blobs_removed": 0, "there": []}
+                failed = _nothing_done(options["name"], options["kind"], "")
                 results.append(dict(failed, problems=[{"stack": None, "message": _said(options["name"], error)}]))
     return results
+
+
+def _nothing_done(name, kind, where):
+    return {"name": name, "kind": kind, "where": where, "copied": [], "removed": [], "blobs_removed": 0, "there": [],
+            "problems": []}
 
 
 def changed(results):
@@ -194,7 +201,8 @@ def set_outcomes(root, stacks, results, began):
                     if problem["stack"] in (None, stack)]
         done = "; ".join("%s: %s" % (result["name"], summary(result, [
             name for name in result["copied"] if backups.get(name) == stack])) for result in results)
-        _notes.set_outcome(root, stack, "replicate", now, not problems, " ".join(problems) or done, round(now - began, 3))
+        _notes.set_outcome(root, stack, "replicate", now, not problems, " ".join(problems) or done,
+                           round(now - began, 3))
 
 
 def summary(result, copied=None):
@@ -208,8 +216,8 @@ def summary(result, copied=None):
 
 @contextlib.contextmanager
 def running(root, name):
-    """Let one run at a time on this host work on a copy. Gives the descriptor that its processes have to inherit: should this
-    process be killed, the copy stays taken until they have ended, too.
+    """Let one run at a time on this host work on a copy. Gives the descriptor that its processes have to inherit:
+    should this process be killed, the copy stays taken until they have ended, too.
 
     :param root: str, the folder in whose locks/ it is noted. :param name: str, of the copy. :raises: LockedError.
     """

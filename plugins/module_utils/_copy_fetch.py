@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings a backup back from a copy into the root. It gets its name when every file of it was read and is right.
 
-While it comes it is in two partial folders that any later run of the stack removes: backups/.partial_<mark>@<name> and the
-same with .blobs behind, for stored files that are not checked yet.
+While it comes it is in two partial folders that any later run of the stack removes: backups/.partial_<mark>@<name> and
+the same with .blobs behind, for stored files that are not checked yet.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import time
 
 from . import _backup_set, _catalog, _hash_list, _manifest, _naming, _notes, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, LockedError, NotFoundError, StorageError, UsageError
+from ._lock import after_clean_up
 from ._pool import DOUBTFUL, RIGHT, DamagedRecord, Pool
 from ._stream import fsync_directory
 
@@ -46,7 +47,8 @@ def needed(root, name, stack, replace=False, record=True):
 def choose(copies, name, stack):
     """Find a backup in copies.
 
-    :param copies: list of copies (_copy_kinds), asked in this order. :param name: str, or "latest" for the newest of a stack.
+    :param copies: list of copies (_copy_kinds), asked in this order.
+    :param name: str, or "latest" for the newest of a stack.
     :returns: (list of (copy, entry) that have it, the first copy first; list of str why copies could not be asked).
     :raises: NotFoundError, UsageError.
     """
@@ -70,7 +72,9 @@ def choose(copies, name, stack):
         chosen = [(copy, entry) for copy, entry in found if entry["name"] == name]
     if chosen:
         return chosen, problems
-    what = "complete backup%s" % (" of stack '%s'" % stack if stack else "") if name == _naming.LATEST else "backup '%s'" % name
+    what = "backup '%s'" % name
+    if name == _naming.LATEST:
+        what = "complete backup of stack '%s'" % stack if stack else "complete backup"
     raise NotFoundError(
         "There is no %s here, and none in the copies %s%s" % (
             what, ", ".join("'%s'" % copy.name for copy in copies), "".join("; " + text for text in problems)),
@@ -139,7 +143,7 @@ def _holding(root, stack, name):
     """Hold the stack's lock as one process. Gives the partial folder (str), which need not exist."""
     root.prepare()
     lock, token = root.lock(stack), os.urandom(8).hex()
-    lock.acquire(token, "copy", name, single=True)
+    after_clean_up(lambda: lock.acquire(token, "copy", name, single=True))
     try:
         partial = root.partial(stack, name)
         if not os.path.isdir(partial):
@@ -193,12 +197,13 @@ def _finish(root, name, stack, partial, where, missing, replace):
             where, name, stack, backup.get("name"), backup["stack"]), "Somebody has renamed it there.")
     _backup_set.seal(partial)
     _publish(root, name, partial, replace)
-    DamagedRecord(os.path.join(os.path.dirname(root.pool(stack)), "damaged.json")).update(right_files=set(found.values()))
+    record = DamagedRecord(os.path.join(os.path.dirname(root.pool(stack)), "damaged.json"))
+    record.update(right_files=set(found.values()))
     _notes.set_verified(root, name, time.time(), "in full, when it was fetched", [])
 
 
 def _publish(root, name, partial, replace):
-    folder, removed = root.folder(name), os.path.join(root.backups, ".removed_%s" % name)
+    folder, removed = root.folder(name), root.removed(name)
     if os.path.isdir(removed):
         shutil.rmtree(removed)
     with root.settled(), contextlib.ExitStack() as cleanup:

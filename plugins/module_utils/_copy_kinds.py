@@ -4,8 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kinds of copies, each with the same face, made from the options of one entry of moodle_backup_copies.
 
-Face: name, kind, where (str), policy (_retention.Policy or None); taken(stack) and reading(name), context managers; prepare(), list(), add(backup, earlier, coming), then finish(), remove(stack, entries) and, to bring a backup back into a root,
-fetch_folder(entry, partial) and fetch_blobs(entry, partial, folder), which see.
+Face: name, kind, where (str), policy (_retention.Policy or None); taken(stack) and reading(name), context managers;
+prepare(), list(), add(backup, earlier, coming), then finish(), remove(stack, entries) and, to bring a backup back into
+a root, fetch_folder(entry, partial) and fetch_blobs(entry, partial, folder), which see.
 """
 from __future__ import annotations
 
@@ -171,13 +172,13 @@ class RsyncCopy:
         """Nothing to do: each backup has its name already."""
 
     def remove(self, stack, entries):
-        """Remove backups (list of dict), and return how many blobs nothing needs any more (int); they are removed, too."""
+        """Remove backups (list of dict) and the blobs that nothing needs any more. Return how many these were (int)."""
         for entry in entries:
             self._dest.remove(entry["name"])
         return self._dest.sweep(stack)
 
     def fetch_folder(self, entry, partial):
-        """Bring a backup's own files into a partial folder (str, its name) of the root; what is there already is used."""
+        """Bring a backup's own files into a partial folder (str, its name) of the root, using what is there already."""
         earlier = []
         if not self._source.shell.remote:
             earlier = [backup["name"] for backup in _backup_set.complete(self._root)
@@ -185,8 +186,8 @@ class RsyncCopy:
         Transfer(self._dest, self._source, self._limit).folder(entry["name"], partial, earlier)
 
     def fetch_blobs(self, entry, partial, folder):
-        """Bring the blobs of the fetched list that the pool lacks into a folder of the root (str, its name in backups/), as
-        xx/yy/sha1. Nothing has checked their content then."""
+        """Bring the blobs of the fetched list that the pool lacks into a folder of the root (str, its name in
+        backups/), as xx/yy/sha1. Nothing has checked their content then."""
         path = os.path.join(self._root.backups, partial, _hash_list.FILENAME)
         if self._source.shell.remote:
             path = os.path.join(self._dest.path, "backups", entry["name"], _hash_list.FILENAME)
@@ -194,8 +195,8 @@ class RsyncCopy:
             Transfer(self._dest, self._source, self._limit).blobs(path, entry["stack"], "backups/%s" % folder)
 
     def holding_source(self, stack):
-        """Keep what is brought back to the backups' host from being removed there, as a module does that owns the lock of
-        the stack; a context manager."""
+        """Keep what is brought back to the backups' host from being removed there, as a module does that owns the lock
+        of the stack; a context manager."""
         return self._source.taken(stack, "%s.lock", shared=True)
 
 
@@ -206,10 +207,18 @@ class ResticCopy:
 
     def __init__(self, options, root, fds):
         self.name, self.policy = options["name"], policy(options)
-        self._repository = Repository(dict(options, limit=_bytes(options)), root.path, _sftp(options), fds)
+        self._ssh = _sftp(options)
+        self._repository = Repository(dict(options, limit=_bytes(options)), root.path,
+                                      self._ssh and self._ssh.sftp_command(), fds)
         self._root = root
         self.where = self._repository.where
-        self.prepare, self.list, self.finish = self._repository.prepare, self._repository.list, self._repository.finish
+        self.prepare, self.finish = self._repository.prepare, self._repository.finish
+
+    def list(self):
+        if self._ssh is not None:
+            self._ssh.check_sftp()  # restic would not say why there is none
+            self._ssh = None
+        return self._repository.list()
 
     @contextlib.contextmanager
     def taken(self, _stack):
@@ -251,10 +260,10 @@ class ResticCopy:
 
 
 def _sftp(options):
-    """Return the command (str) by which restic reaches an SFTP server, or None for any other repository."""
+    """Return the Shell of a repository's SFTP server, or None if it is elsewhere."""
     match = _SFTP.match(options["repository"])
     if not match:
         return None
     user, host, port = match.group("user"), match.group("host"), match.group("port")
     ssh = dict(options, host=host, user=user or options["user"], port=int(port) if port else options["port"])
-    return Shell(ssh).sftp_command()
+    return Shell(ssh)

@@ -4,9 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copies in a restic repository: encrypted, deduplicated, wherever restic can write. Only what 0.14 and 0.18 both know.
 
-One snapshot is one backup: backups/<name> and pools/<stack>/filedir, so that it is complete by itself. Its tags say what it
-is: moodleclaude, stack=, created=, manifest= (SHA-256), and backup=<name> once it was checked; until then, unchecked=<name>.
-All that is secret, the repository's address too, reaches restic by its environment.
+One snapshot is one backup: backups/<name> and pools/<stack>/filedir, so that it is complete by itself. Its tags say
+what it is: moodleclaude, stack=, created=, manifest= (SHA-256), and backup=<name> once it was checked; until then,
+unchecked=<name>. All that is secret, the repository's address too, reaches restic by its environment.
 """
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ _HINTS = (
     (_LOCKED[0], "Another restic is at work on it. Run this again when it has ended."),
     (_LOCKED[1], "Another restic is at work on it. Run this again when it has ended."),
     ("no space left", "Make room where the repository is, then run this again; it goes on with what is missing."),
-    ("Host key verification failed", "Is it the right host? Then bring its key into known_hosts: ssh-keyscan prints it."),
     ("connection refused", "Check the address, and that the storage can be reached from this host."),
     ("ciphertext verification failed", "The repository is damaged. 'restic check --read-data' tells how much of it."),
     ("does not match", "The repository is damaged. 'restic check --read-data' tells how much of it."),
@@ -190,7 +189,8 @@ class Repository:
         for tag in tags + ["unchecked=%s" % name]:
             arguments += ["--tag", tag]
         # 3: something could not be read, perhaps a blob that was just removed. Whether it matters is seen below.
-        answer = self._change("copying backup '%s'" % name, "backup", *arguments, *paths, accepted=(0, 3), cwd=self._root)
+        answer = self._change("copying backup '%s'" % name, "backup", *arguments, *paths, accepted=(0, 3),
+                              cwd=self._root)
         snapshot = _summary(answer).get("snapshot_id")
         if not snapshot:
             raise CommandError("restic repository %s: no snapshot of backup '%s' was made" % (self.where, name))

@@ -5,8 +5,8 @@
 """Backups from one folder to another with the same layout, by rsync; one of the two may be on another host.
 
 A folder is copied under a partial name, with archives that did not change as hard links to those of earlier backups
-there; blobs go into a folder of their own first. What has arrived is read and compared at the other end, then it gets its
-name. What a killed run leaves is taken up by the next one.
+there; blobs go into a folder of their own first. What has arrived is read and compared at the other end, then it gets
+its name. What a killed run leaves is taken up by the next one.
 """
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Store:
         if not ended:
             raise StorageError("%s: the list of backups was cut off" % self.where)
         return {name: entry for name, entry in found.items() if entry.get("manifest") and entry.get("stack")
-                and isinstance(entry.get("created"), (int, float)) and entry["name"] == name}
+                and isinstance(entry.get("created"), (int, float)) and 0 <= entry["created"] < 1e11
+                and entry["name"] == name}
 
     def blobs(self, stack):
         """Yield (sha1, size in bytes, whether its time is that of an untouched blob), in order."""

@@ -39,7 +39,8 @@ cd "$1/pools/$2/filedir" 2>/dev/null || { [ ! -e "$1/pools/$2/filedir" ] && exit
 { find . -mindepth 3 -maxdepth 3 -type f -printf '%f %s %T@\n' || echo failed; } | sort
 """
 
-# $2 folder of a backup: its manifest's checksum, what differs from it, "--", the manifest, "--", the files that there are.
+# $2 folder of a backup: its manifest's checksum, what differs from it, "--", the manifest, "--", the files that there
+# are.
 CHECK = r"""
 cd "$1/backups/$2"
 sha256sum <backup_manifest.txt
@@ -129,7 +130,8 @@ for folder in ../../backups/* ../../backups/.partial_copy_*; do
     fi
 done
 sort -u "$work/all" >"$work/needed"
-find filedir -mindepth 3 -maxdepth 3 -type f -name '????????????????????????????????????????' -printf '%f\n' >"$work/found"
+find filedir -mindepth 3 -maxdepth 3 -type f -name '????????????????????????????????????????' \
+    -printf '%f\n' >"$work/found"
 sort "$work/found" >"$work/there"
 comm -13 "$work/needed" "$work/there" >"$work/gone"
 sed 's#^\(..\)\(..\)\(.*\)#filedir/\1/\2/\1\2\3#' "$work/gone" >"$work/paths"

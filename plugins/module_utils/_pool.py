@@ -194,10 +194,11 @@ class PoolWriter:
         return size
 
     def adopt(self, sha1, path):
-        """Take a file into the pool, which has no other user. Return its size (bytes), or None, and it stays where it is, if
-        the content is not the name's.
+        """Take a file into the pool, which has no other user. Return its size (bytes), or None, and it stays where it
+        is, if the content is not the name's.
 
-        :param path: str, where it is now. :raises: StorageError when the pool cannot be written, OSError if it cannot be read.
+        :param path: str, where it is now. :raises: StorageError when the pool cannot be written, OSError if it cannot
+            be read.
         """
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

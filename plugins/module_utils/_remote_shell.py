@@ -27,8 +27,8 @@ _PERSIST = 30  # seconds that a connection stays open which nobody uses
 _BEAT = 10  # seconds between two signs of life; the script at the other end waits six times as long
 _LOST = (10, 12, 30, 35, 255)  # exit codes by which rsync and ssh say that the connection failed
 
-# Holds a lock on "$1" for as long as somebody writes dots into it. A connection that died without a word does not hold it
-# for ever. "$2" is -x or -s. Nothing waits: who is late is told.
+# Holds a lock on "$1" for as long as somebody writes dots into it. A connection that died without a word does not hold
+# it for ever. "$2" is -x or -s. Nothing waits: who is late is told.
 _HOLD = r"""
 exec 9<"$1"
 flock -n "$2" 9 || { echo busy; exit 0; }
@@ -52,8 +52,8 @@ class Shell:
 
     :param ssh: dict with host, and optionally user, port (int), ssh_key (path), known_hosts (path), host_key_checking
         (bool), connect_timeout (seconds), ssh_arguments (list of str); None for this host.
-    :param pass_fds: file descriptors that the children inherit, so that what is locked by them stays locked while one of
-        them lives, even if this process was killed.
+    :param pass_fds: file descriptors that the children inherit, so that what is locked by them stays locked while one
+        of them lives, even if this process was killed.
     """
 
     def __init__(self, ssh=None, pass_fds=()):
@@ -70,7 +70,7 @@ class Shell:
                 raise UsageError("%s: '%s' is not one" % (key, ssh[key]), "Use letters, digits, '.', '_', '-' and ':'.")
         for key in ("ssh_key", "known_hosts"):
             if ssh.get(key) and re.search(r"['\"\s]", ssh[key]):
-                raise UsageError("%s: '%s' has a space or a quote in it" % (key, ssh[key]), "Give the file another name.")
+                raise UsageError("%s: '%s' has a space or a quote in it" % (key, ssh[key]), "Use another name.")
         self.where = "%s@%s" % (ssh["user"], ssh["host"]) if ssh.get("user") else ssh["host"]
 
     def become_root(self):
@@ -83,7 +83,7 @@ class Shell:
             self.text("becoming root with sudo", ":")
 
     def _control(self):
-        """Return the folder (str) where the first connection waits for the others to use it: each one of its own takes time."""
+        """Return the folder (str) where the first connection waits for others to use it, for making one takes time."""
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="moodle_backup_")
             _connected.append(self)
@@ -123,6 +123,15 @@ class Shell:
         for option in options:
             command += ["-o", option]
         return command + list(ssh.get("ssh_arguments") or ())
+
+    def check_sftp(self):
+        """Raise CommandError that says why if no SFTP session can be had."""
+        what = "opening an SFTP session"
+        process = Process(self._ssh_command(shared=False) + [self._ssh["host"], "-s", "sftp"], what=what)
+        try:
+            process.finish()
+        except CommandError as error:
+            raise self.failure(what, error) from error
 
     def sftp_command(self):
         """Return the command (str) that gives an SFTP session, quoted as restic takes it."""
@@ -246,7 +255,8 @@ def _kind(text, rc):
 
 def _hint(text, rc, where):
     for words, hint in (
-        ("Host key verification failed", "Is it the right host? Then bring its key into known_hosts: ssh-keyscan prints it."),
+        ("Host key verification failed",
+         "Is it the right host? Then bring its key into known_hosts; ssh-keyscan prints it."),
         ("Permission denied (", "Check the user and the SSH key, and authorized_keys of %s." % where),
         ("sudo:", "The user needs sudo without a password there, or has to be root."),
         ("No space left", "Make room there, then run this again; it goes on with what is missing."),

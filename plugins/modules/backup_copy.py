@@ -11,8 +11,8 @@ module: backup_copy
 short_description: Copy backups to other storage, and bring them back
 version_added: 0.2.0
 description:
-  - Copies complete backups that are not known to be bad, the oldest first, with the stored files of the pool that the copy
-    lacks. Each is compared with its manifest after the copy, and gets its name there only then.
+  - Copies complete backups that are not known to be bad, the oldest first, with the stored files of the pool that the
+    copy lacks. Each is compared with its manifest after the copy, and gets its name there only then.
   - Brings a backup back that the root does not have, or has damaged. Each file is read before it is accepted.
   - A copy on the control node is made by M(moodleclaude.backup.backup_copy_controller).
 author:
@@ -32,8 +32,8 @@ attributes:
 options:
   state:
     description:
-      - V(present) brings each copy up to date, removes from it what its own C(keep_) options do not keep, and notes beside
-        the backups where copies of them are. If one copy fails, the others are made all the same.
+      - V(present) brings each copy up to date, removes from it what its own C(keep_) options do not keep, and notes
+        beside the backups where copies of them are. If one copy fails, the others are made all the same.
       - V(listed) tells which backups copies may hold and what each copy holds.
       - V(fetched) makes sure that the backup O(name) is in the root.
       - V(accepted) checks what M(moodleclaude.backup.backup_copy_controller) has brought, and makes it a backup.
@@ -44,7 +44,8 @@ options:
     description: Only backups of this stack. V(latest) needs it if there are several.
     type: str
   name:
-    description: Name of the backup for V(state=fetched) and V(state=accepted). V(latest) for the newest complete one, which is
+    description:
+      - Name of the backup for V(state=fetched) and V(state=accepted). V(latest) for the newest complete one, which is
       looked for in copies only if the root has none of the stack.
     type: str
   replace:
@@ -64,7 +65,9 @@ options:
     type: str
     default: the control node
   others:
-    description: With V(state=present), what M(moodleclaude.backup.backup_copy_controller) returned as C(copies), to be noted, too.
+    description:
+      - With V(state=present), what M(moodleclaude.backup.backup_copy_controller) returned as C(copies), to be noted,
+        too.
     type: list
     elements: dict
     default: []
@@ -138,7 +141,8 @@ copies:
       type: list
       elements: dict
 offered:
-  description: The backups that copies may hold, and what else M(moodleclaude.backup.backup_copy_controller) has to know.
+  description:
+    - The backups that copies may hold, and what else M(moodleclaude.backup.backup_copy_controller) has to know.
   type: dict
   returned: state is listed
 found:

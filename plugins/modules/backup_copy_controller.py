@@ -11,8 +11,8 @@ module: backup_copy_controller
 short_description: Copy backups of another host to the control node, and back
 version_added: 0.2.0
 description:
-  - Runs on the control node (C(delegate_to=localhost)) and moves backups between the host that has them and a folder here, by
-    rsync over SSH. It does what M(moodleclaude.backup.backup_copy) does for other copies.
+  - Runs on the control node (C(delegate_to=localhost)) and moves backups between the host that has them and a folder
+    here, by rsync over SSH. It does what M(moodleclaude.backup.backup_copy) does for other copies.
   - The user on the host is root, or may call C(sudo) without a password.
 author:
   - MoodleClaude contributors (@moodleclaude)
@@ -32,7 +32,8 @@ options:
   state:
     description:
       - V(present) brings each copy up to date.
-      - V(fetched) brings a backup to its host, where M(moodleclaude.backup.backup_copy) with V(state=accepted) makes it one.
+      - V(fetched) brings a backup to its host, where M(moodleclaude.backup.backup_copy) with V(state=accepted) makes it
+        one.
     type: str
     choices: [present, fetched]
     required: true

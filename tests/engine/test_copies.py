@@ -329,7 +329,7 @@ def test_the_host_vanishes_while_stored_files_come(root, sshd, away, call, start
     for pid in sshd.sessions("rsync --server"):
         os.kill(pid, signal.SIGKILL)
     assert "copying stored files failed" in slow.result()["msg"]
-    arrived = [path for path in Path(away["path"]).glob("pools/school/.incoming/??/??/" + "?" * 40)]
+    arrived = list(Path(away["path"]).glob("pools/school/.incoming/??/??/" + "?" * 40))
     assert len(arrived) >= 2 and not list(Path(away["path"]).glob("pools/school/filedir/*"))
     flip(arrived[0])  # what no run has checked yet
     stayed = arrived[1].stat().st_ino
@@ -489,7 +489,7 @@ def test_a_name_that_means_another_backup_there(two, away, call, tmp_path):
 
 def test_the_control_node(two, sshd, call, tmp_path):
     here = {"name": "here", "kind": "controller", "path": str(tmp_path / "here"), "encrypted_storage": True, "keep_last": 1}
-    ssh = {key: value for key, value in sshd.options().items()}
+    ssh = sshd.options()
     offered = call("listed", two)["offered"]
     pull = {"module": "backup_copy_controller", "ssh": ssh}
     made = call("present", two, here, offered=offered, **pull)
