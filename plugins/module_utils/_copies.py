@@ -77,9 +77,9 @@ def replicate(copy, offered, last=0, check_mode=False):
     """
     result = _nothing_done(copy.name, copy.kind, copy.where)
     try:
-        there = copy.list()
         if not check_mode:
             copy.prepare()
+        there = copy.list()
         for stack in offered["stacks"]:
             _replicate_stack(copy, stack, offered, there, last, check_mode, result)
         if result["copied"] or result["removed"]:
@@ -146,6 +146,8 @@ def replicate_all(folder, copies, opened, offered, last, check_mode):
         see running(), and returns the copy. :returns: list of dict as replicate() returns them.
     """
     results = []
+    if not offered["stacks"]:  # nothing to copy, and nothing is made for it
+        return [_nothing_done(options["name"], options["kind"], "") for options in copies]
     for options in copies:
         with contextlib.ExitStack() as cleanup:
             try:
@@ -174,14 +176,14 @@ def require_success(results):
         raise CommandError(" ".join(problems), copies=results, changed=changed(results))
 
 
-def note(root, results, checked):
+def note(root, stacks, results, checked):
     """Keep in the notes of each backup where copies of it are. Return True if that changed anything.
 
-    :param results: list of dict as replicate() returns them. :param checked: seconds since the epoch.
+    :param stacks: names of the stacks that the results are about. :param results: list of dict as replicate() returns them. :param checked: seconds since the epoch.
     """
     changed = False
     for entry in _catalog.backups(root):
-        for result in results:
+        for result in results if entry["stack"] in stacks else ():
             if any(problem["stack"] is None for problem in result["problems"]):
                 continue  # nobody knows what is there
             if entry["name"] not in result["there"]:

@@ -112,14 +112,15 @@ def _bytes(options):
     return size
 
 
-def push(options, root, fd):
+def push(options, root, fd, check_mode=False):
     """Return the copy that options (dict) describe, for a module on the host of the backups.
 
     :param root: _backup_set.Root. :param fd: descriptor that its processes inherit, see _copies.running, or None.
+    :param check_mode: bool, whether nothing at all may be written.
     """
     fds = () if fd is None else (fd,)
     if options["kind"] == RESTIC:
-        return ResticCopy(options, root, fds)
+        return ResticCopy(options, root, fds, check_mode)
     ssh = dict(options) if options["host"] else None
     return RsyncCopy(options, root, Store(Shell(None, fds), root.path), Store(Shell(ssh, fds), options["path"]))
 
@@ -205,19 +206,26 @@ class ResticCopy:
 
     kind = RESTIC
 
-    def __init__(self, options, root, fds):
+    def __init__(self, options, root, fds, check_mode):
         self.name, self.policy = options["name"], policy(options)
         self._ssh = _sftp(options)
         self._repository = Repository(dict(options, limit=_bytes(options)), root.path,
-                                      self._ssh and self._ssh.sftp_command(), fds)
+                                      self._ssh and self._ssh.sftp_command(), fds, cache=not check_mode)
         self._root = root
         self.where = self._repository.where
-        self.prepare, self.finish = self._repository.prepare, self._repository.finish
+        self.finish = self._repository.finish
 
-    def list(self):
+    def _connect(self):
         if self._ssh is not None:
             self._ssh.check_sftp()  # restic would not say why there is none
             self._ssh = None
+
+    def prepare(self):
+        self._connect()
+        self._repository.prepare()
+
+    def list(self):
+        self._connect()
         return self._repository.list()
 
     @contextlib.contextmanager

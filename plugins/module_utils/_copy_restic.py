@@ -23,6 +23,7 @@ from ._stream import ProcessSource, _program, sha256_of
 _OURS = "moodleclaude"
 _LOCKED = ("unable to create lock", "repository is already locked")
 _ABSENT = ("Is there a repository at the following location", "repository does not exist")
+_THERE = ("already exists", "already initialized")
 _FEW = 200  # blobs that are named one by one
 # What an operator finds in the message, and what helps.
 _HINTS = (
@@ -42,11 +43,14 @@ class Repository:
 
     :param options: dict of a copy, see _copies. :param root: str, the folder of all backups on this host.
     :param sftp_command: str, the command that gives an SFTP session, or None.
+    :param cache: bool, whether restic may keep what it knows of the repository below the root.
     """
 
-    def __init__(self, options, root, sftp_command=None, pass_fds=()):
+    def __init__(self, options, root, sftp_command=None, pass_fds=(), cache=True):
         self._root, self._fds, self._create = root, tuple(pass_fds), options["create"]
-        self._options = ["--quiet"] + (["-o", "sftp.command=%s" % sftp_command] if sftp_command else [])
+        self._options = ["--quiet"] + ([] if cache else ["--no-cache"])
+        if sftp_command:
+            self._options += ["-o", "sftp.command=%s" % sftp_command]
         self._limit = options["limit"]
         self._secrets = [value for value in secrets(options) if value]
         self._environment = dict(os.environ, RESTIC_REPOSITORY=options["repository"],
@@ -103,13 +107,23 @@ class Repository:
 
     def prepare(self):
         """Make the repository if it is not there and may be made."""
+        if self._create and self.where.startswith("s3:"):
+            # Before anything else: of a bucket that does not exist, restic 0.17 and newer ask for a quarter of an hour.
+            self._init()
         self._snapshots()
         if not self._exists:
             if not self._create:
                 raise UsageError("There is no restic repository at %s" % self.where,
                                  "Check the address, or set 'create: true' to make one.")
-            self._run("making it", "init")
+            self._init()
+
+    def _init(self):
+        try:
+            self._change("making it", "init")
             self._exists = True
+        except CommandError as error:
+            if not any(words in error.message for words in _THERE):
+                raise
 
     # --- what is there -----------------------------------------------------------------------------------------------
 

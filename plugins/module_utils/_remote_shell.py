@@ -175,7 +175,7 @@ class Shell:
         :param what: str, for messages. :param arguments: list of str; paths of the shell's host are made by location().
         :param limit: bytes per second, 0 for none. :raises: StorageError, CommandError.
         """
-        command = [_program("rsync"), "--timeout=300"]
+        command = [_program("rsync")]
         if self._ssh is not None:
             command += ["--rsh=%s" % shlex.join(self._ssh_command()), "--protect-args"]
         if self._ssh is not None and self._root:

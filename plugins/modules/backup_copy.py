@@ -197,18 +197,21 @@ def work(params, check_mode):
     if state == "listed":
         return {"changed": False, "offered": offered, "copies": [
             {"name": copy.name, "kind": copy.kind, "where": copy.where, "there": sorted(copy.list())}
-            for copy in (_copy_kinds.push(options, root, None) for options in copies)]}
+            for copy in (_copy_kinds.push(options, root, None, True) for options in copies)]}
     return present(root, copies, offered, params, check_mode)
 
 
 def present(root, copies, offered, params, check_mode):
     began = time.time()
-    results = _copies.replicate_all(root.path, copies, lambda options, fd: _copy_kinds.push(options, root, fd), offered,
-                                    params["last"], check_mode)
+
+    def opened(options, fd):
+        return _copy_kinds.push(options, root, fd, check_mode)
+
+    results = _copies.replicate_all(root.path, copies, opened, offered, params["last"], check_mode)
     everything = params["others"] + results
     changed = _copies.changed(results)
     if not check_mode:
-        changed |= _copies.note(root, everything, began)
+        changed |= _copies.note(root, offered["stacks"], everything, began)
         _copies.set_outcomes(root, offered["stacks"], everything, began)
     _copies.require_success(results)
     return {"changed": changed, "copies": results}
@@ -218,7 +221,7 @@ def fetched(root, copies, params, check_mode):
     name, stack = params["name"], params["stack"]
     if not _copy_fetch.needed(root, name, stack, params["replace"], record=not check_mode):
         return {"changed": False, "found": True}
-    opened = [_copy_kinds.push(options, root, None) for options in copies]
+    opened = [_copy_kinds.push(options, root, None, check_mode) for options in copies]
     try:
         if check_mode:
             (copy, entry), *_others = _copy_fetch.choose(opened, name, stack)[0]

@@ -124,15 +124,16 @@ def test_a_copy_that_cannot_be_asked_is_no_proof_that_it_has_nothing(tmp_path, m
     monkeypatch.setattr(_copies._catalog, "backups", lambda root: [
         dict(entry, note=_notes.read(root, entry["name"])) for entry in entries])
     good = _copies.replicate(FakeCopy(NAMES[:1]), offered(NAMES[:1]))
-    assert _copies.note(FakeRoot, [good], 5.0) is True
+    assert _copies.note(FakeRoot, ["school"], [good], 5.0) is True
     assert _notes.read(FakeRoot, "b00")["copies"] == {"fake": {"kind": "fake", "where": "nowhere", "at": 5.0}}
-    assert _copies.note(FakeRoot, [good], 6.0) is False
+    assert _copies.note(FakeRoot, ["school"], [good], 6.0) is False
     lost = _copies.replicate(FakeCopy(broken=CommandError("It is down")), offered(NAMES[:1]))
-    assert _copies.note(FakeRoot, [lost], 7.0) is False and _notes.read(FakeRoot, "b00")
+    assert _copies.note(FakeRoot, ["school"], [lost], 7.0) is False and _notes.read(FakeRoot, "b00")
     _copies.set_outcomes(FakeRoot, ["school"], [good, lost], 7.0)
     said = _notes.outcomes(FakeRoot, "school")["replicate"]
     assert not said["ok"] and said["message"] == "copy 'fake': It is down."
     with pytest.raises(CommandError):
         _copies.require_success([good, lost])
     empty = _copies.replicate(FakeCopy(), offered([]))
-    assert _copies.note(FakeRoot, [empty], 8.0) is True and _notes.read(FakeRoot, "b00") == {}
+    assert _copies.note(FakeRoot, ["college"], [empty], 8.0) is False
+    assert _copies.note(FakeRoot, ["school"], [empty], 8.0) is True and _notes.read(FakeRoot, "b00") == {}
