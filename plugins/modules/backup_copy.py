@@ -46,7 +46,7 @@ options:
   name:
     description:
       - Name of the backup for V(state=fetched) and V(state=accepted). V(latest) for the newest complete one, which is
-      looked for in copies only if the root has none of the stack.
+        looked for in copies only if the root has none of the stack.
     type: str
   replace:
     description: With V(state=fetched), whether a backup in the root is read as a whole, and replaced if it is not good.
