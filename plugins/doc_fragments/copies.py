@@ -24,8 +24,8 @@ options:
         description:
           - V(rsync) is a folder with the same layout as O(root), on a host that SSH reaches, or on this one, for
             example on a mounted disk.
-          - V(restic) is a repository of restic, which has to be installed. It is encrypted.
-          - V(controller) is such a folder on the control node.
+          - V(restic) is a repository of restic (0.14 or newer), which has to be installed. It is encrypted.
+          - V(controller) is such a folder on the control node, which reaches the host by SSH or is the host.
         type: str
         choices: [rsync, restic, controller]
         required: true

@@ -122,9 +122,9 @@ def _add(copy, stack, missing, offered, there, result):
         try:
             with copy.reading(name):
                 names = [one["name"] for one in sorted(earlier, key=lambda one: one["created"])]
-                copy.add(known[name], names, missing)
+                named = copy.add(known[name], names, missing)
             earlier.append(known[name])
-            added.append(name)
+            (result["copied"] if named else added).append(name)
         except (IntegrityError, NotFoundError) as error:
             complete = False
             result["problems"].append({"stack": stack, "message": _said(copy.name, error)})
@@ -179,7 +179,8 @@ def require_success(results):
 def note(root, stacks, results, checked):
     """Keep in the notes of each backup where copies of it are. Return True if that changed anything.
 
-    :param stacks: names of the stacks that the results are about. :param results: list of dict as replicate() returns them. :param checked: seconds since the epoch.
+    :param stacks: names of the stacks that the results are about.
+    :param results: list of dict as replicate() returns them. :param checked: seconds since the epoch.
     """
     changed = False
     for entry in _catalog.backups(root):

@@ -5,8 +5,9 @@
 """The kinds of copies, each with the same face, made from the options of one entry of moodle_backup_copies.
 
 Face: name, kind, where (str), policy (_retention.Policy or None); taken(stack) and reading(name), context managers;
-prepare(), list(), add(backup, earlier, coming), then finish(), remove(stack, entries) and, to bring a backup back into
-a root, fetch_folder(entry, partial) and fetch_blobs(entry, partial, folder), which see.
+prepare(), list(), add(backup, earlier, coming), which returns whether it counts now or only after finish(), finish(),
+remove(stack, entries) and, to bring a backup back into a root, fetch_folder(entry, partial) and
+fetch_blobs(entry, partial, folder), which see.
 """
 from __future__ import annotations
 
@@ -168,6 +169,7 @@ class RsyncCopy:
     def add(self, backup, earlier, _coming):
         self._transfer.clean(backup["stack"], backup["name"])
         self._transfer.copy(backup["name"], backup["stack"], earlier, self._check_lock)
+        return True
 
     def finish(self):
         """Nothing to do: each backup has its name already."""
@@ -238,6 +240,7 @@ class ResticCopy:
     def add(self, backup, _earlier, coming):
         self._repository.clean(backup["stack"], coming)
         self._repository.copy(backup["name"], backup["stack"], backup["created"])
+        return False
 
     def remove(self, _stack, entries):
         self._repository.forget([entry["snapshot"] for entry in entries])

@@ -28,7 +28,8 @@ attributes:
   diff_mode:
     support: none
   idempotent:
-    support: full
+    support: partial
+    details: V(state=accepted) can be done once.
 options:
   state:
     description:

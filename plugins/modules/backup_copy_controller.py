@@ -27,7 +27,8 @@ attributes:
   diff_mode:
     support: none
   idempotent:
-    support: full
+    support: partial
+    details: V(state=fetched) brings the backup each time.
 options:
   state:
     description:

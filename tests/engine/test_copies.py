@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from lab.backups import blob_path, contents, flip, make
+from lab.play import run
 from lab.storage import RestServer, S3Server, SshServer
 
 PASSWORD = "restic-secret of the repository"
@@ -510,3 +511,13 @@ def test_the_control_node(two, sshd, call, tmp_path):
     wrong = dict(ssh, known_hosts=str(sshd.folder / "wrong_hosts"))
     message = call("present", two, here, offered=offered, module="backup_copy_controller", ssh=wrong, fails=True)["msg"]
     assert "Host key verification failed" in message
+
+
+def test_the_playbook_does_what_it_can_and_says_what_it_could_not(two, disk, tmp_path):
+    """A copy to the control node that fails before it began does not keep the others, and the outcome tells of it."""
+    here = {"name": "here", "kind": "controller", "path": str(tmp_path / "here")}
+    code, said = run("replicate", {"moodle_backup_root": two.path, "moodle_backup_copies": [disk, here]})
+    assert code != 0 and "copy 'here': backups hold passwords" in said
+    whole(disk["path"], ["first", "second"])
+    assert not outcome(two)["ok"] and "The copy to the control node failed. copy 'here': backups hold" in outcome(two)["message"]
+    assert notes(two, "first").keys() == {"disk"}

@@ -31,6 +31,7 @@ class FakeCopy:
     """A copy that is a dict."""
 
     name, kind, where, policy = "fake", "fake", "nowhere", None
+    lost, at_once = (), True
 
     def __init__(self, there=(), bad=(), broken=None):
         self.held, self.bad, self.broken = {name: backup(name) for name in there}, bad, broken
@@ -54,7 +55,10 @@ class FakeCopy:
     def add(self, entry, _earlier, _coming):
         if entry["name"] in self.bad:
             raise IntegrityError("%s is bad" % entry["name"])
+        if entry["name"] in self.lost:
+            raise CommandError("It is gone")
         self.held[entry["name"]] = entry
+        return self.at_once
 
     def remove(self, _stack, entries):
         for entry in entries:
@@ -108,6 +112,16 @@ def test_one_bad_backup_does_not_keep_the_others_but_nothing_is_removed():
     assert result["problems"] == [{"stack": "school", "message": "copy 'fake': b02 is bad."}]
     copy.bad = []
     assert _copies.replicate(copy, offered(NAMES[:5]))["removed"] == ["b00"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_was_copied_before_the_storage_went_away_is_told(at_once):
+    copy = FakeCopy()
+    copy.lost, copy.at_once = ["b02"], at_once
+    result = _copies.replicate(copy, offered(NAMES[:4]))
+    assert result["copied"] == (NAMES[:2] if at_once else []) and result["problems"][0]["stack"] is None
+    copy.lost = ()
+    assert _copies.replicate(copy, offered(NAMES[:4]))["copied"] == NAMES[2:4]
 
 
 def test_check_mode_changes_nothing():
