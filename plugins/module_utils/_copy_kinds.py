@@ -123,6 +123,8 @@ def push(options, root, fd, check_mode=False):
     if options["kind"] == RESTIC:
         return ResticCopy(options, root, fds, check_mode)
     ssh = dict(options) if options["host"] else None
+    if ssh is None:
+        _require_apart(options, root)
     return RsyncCopy(options, root, Store(Shell(None, fds), root.path), Store(Shell(ssh, fds), options["path"]))
 
 
@@ -134,9 +136,19 @@ def pull(options, root, ssh, fd):
     """
     fds = () if fd is None else (fd,)
     source = Shell(ssh, fds)
-    if ssh is not None:
+    if ssh is None:
+        _require_apart(options, root)
+    else:
         source.become_root()
     return RsyncCopy(options, root, Store(source, root.path), Store(Shell(None, fds), options["path"]))
+
+
+def _require_apart(options, root):
+    """Raise UsageError if a copy on this host is not apart from what it is a copy of."""
+    own, other = os.path.realpath(root.path), os.path.realpath(options["path"])
+    if os.path.commonpath([own, other]) in (own, other):
+        raise UsageError("The path %s of the copy and the root %s are not apart" % (options["path"], root.path),
+                         "Choose another folder, best on another disk.")
 
 
 class RsyncCopy:

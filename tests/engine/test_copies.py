@@ -214,6 +214,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_done(two, awa
         (dict(vault, name="away"), "Two copies are named 'away'"),
         (dict(vault, password=None), "password"),
         ({"name": "x", "kind": "tape"}, "tape"),
+        (dict(away, host=None, path=two.path), "are not apart"),
+        (dict(away, host=None, path=two.path + "/copies/x"), "are not apart"),
         ({"name": "x", "kind": "controller", "path": "/x", "encrypted_storage": True}, "Use backup_copy_controller"),
     ):
         assert said in call("present", two, away, wrong, fails=True)["msg"] or said in call("present", two, wrong, fails=True)["msg"]
