@@ -13,7 +13,7 @@ import fcntl
 import os
 import time
 
-from . import _catalog, _manifest, _naming, _notes, _retention
+from . import _catalog, _manifest, _naming, _notes, _outcome, _retention
 from ._errors import BackupError, CommandError, ExistsError, IntegrityError, LockedError, NotFoundError
 from ._stream import sha256_of
 
@@ -196,16 +196,20 @@ def note(root, stacks, results, checked):
 
 
 def set_outcomes(root, stacks, results, began):
-    """Note for each stack what became of this run. :param began: seconds since the epoch."""
-    now = time.time()
+    """Note for each stack what became of this run. Return warnings (list of str) if that cannot be done.
+
+    :param began: seconds since the epoch.
+    """
+    warnings = []
     backups = {entry["name"]: entry["stack"] for entry in _catalog.backups(root)}
     for stack in stacks:
         problems = [problem["message"] for result in results for problem in result["problems"]
                     if problem["stack"] in (None, stack)]
         done = "; ".join("%s: %s" % (result["name"], summary(result, [
             name for name in result["copied"] if backups.get(name) == stack])) for result in results)
-        _notes.set_outcome(root, stack, "replicate", now, not problems, " ".join(problems) or done,
-                           round(now - began, 3))
+        warnings += _outcome.note(root, stack, "replicate", not problems, " ".join(problems) or done,
+                                  round(max(0.0, time.time() - began), 3))
+    return warnings
 
 
 def summary(result, copied=None):

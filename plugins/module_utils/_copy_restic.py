@@ -16,7 +16,7 @@ import os
 import re
 import time
 
-from . import _hash_list, _manifest
+from . import _hash_list, _manifest, _metadata, _naming
 from ._errors import CommandError, IntegrityError, StorageError, UsageError
 from ._stream import ProcessSource, _program, sha256_of
 
@@ -296,11 +296,13 @@ class Repository:
 def _described(snapshot):
     """Return a snapshot as _snapshots() does, or None if it is somebody else's. :param snapshot: dict, restic's."""
     tags = dict(tag.partition("=")[::2] for tag in snapshot.get("tags") or [])
+    names = [tags.get("stack"), tags.get("backup", tags.get("unchecked"))]
     try:
-        return dict(tags, created=float(tags["created"]), stack=tags["stack"], complete=True, manifest=tags["manifest"],
-                    snapshot=snapshot["id"])
+        found = dict(tags, created=float(tags["created"]), manifest=tags["manifest"], snapshot=snapshot["id"])
     except (KeyError, ValueError):
         return None
+    good = all(map(_naming.is_name, names)) and _metadata.is_time(found["created"])
+    return dict(found, complete=True) if good else None
 
 
 def secrets(options):

@@ -17,7 +17,7 @@ import re
 import tempfile
 
 from . import _copy_scripts as scripts
-from . import _hash_list, _manifest, _naming
+from . import _hash_list, _manifest, _metadata, _naming
 from ._errors import BackupError, CommandError, IntegrityError, StorageError
 
 _PREVIOUS = 5  # earlier backups whose archives may be linked to
@@ -60,9 +60,8 @@ class Store:
                     entry.update(json.loads("{%s}" % rest.partition(":")[2].rstrip(", ")))
         if not ended:
             raise StorageError("%s: the list of backups was cut off" % self.where)
-        return {name: entry for name, entry in found.items() if entry.get("manifest") and entry.get("stack")
-                and isinstance(entry.get("created"), (int, float)) and 0 <= entry["created"] < 1e11
-                and entry["name"] == name}
+        return {name: entry for name, entry in found.items()
+                if entry.get("manifest") and entry["name"] == name and _metadata.problem(entry) is None}
 
     def blobs(self, stack):
         """Yield (sha1, size in bytes, whether its time is that of an untouched blob), in order."""

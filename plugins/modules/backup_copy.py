@@ -210,12 +210,12 @@ def present(root, copies, offered, params, check_mode):
 
     results = _copies.replicate_all(root.path, copies, opened, offered, params["last"], check_mode)
     everything = params["others"] + results
-    changed = _copies.changed(results)
+    changed, warnings = _copies.changed(results), []
     if not check_mode:
         changed |= _copies.note(root, offered["stacks"], everything, began)
-        _copies.set_outcomes(root, offered["stacks"], everything, began)
+        warnings = _copies.set_outcomes(root, offered["stacks"], everything, began)
     _copies.require_success(results)
-    return {"changed": changed, "copies": results}
+    return {"changed": changed, "copies": results, "warnings": warnings}
 
 
 def fetched(root, copies, params, check_mode):
