@@ -37,8 +37,9 @@ def needed(root, name, stack, replace=False, record=True):
         return True
     if replace:
         try:
-            _backup_set.require_whole(folder, record)
             _backup_set.load(folder)
+            with _backup_set.reading(folder):
+                return bool(_verify.check(folder, record).problems)
         except IntegrityError:
             return True
     return False
