@@ -22,7 +22,10 @@ from ._stream import ProcessSource, _program, sha256_of
 
 _OURS = "moodleclaude"
 _LOCKED = ("unable to create lock", "repository is already locked")
-_ABSENT = ("Is there a repository at the following location", "repository does not exist")
+# Restic asks this of any storage that does not give the repository's configuration, whether that is missing or cannot be
+# reached; the words tell which.
+_QUESTION = "Is there a repository at the following location"
+_ABSENT = ("no such file", "does not exist", "not found", "404")
 _THERE = ("already exists", "already initialized")
 _FEW = 200  # blobs that are named one by one
 # What an operator finds in the message, and what helps.
@@ -110,7 +113,12 @@ class Repository:
         if self._create and self.where.startswith("s3:"):
             # Before anything else: of a bucket that does not exist, restic 0.17 and newer ask for a quarter of an hour.
             self._init()
-        self._snapshots()
+        try:
+            self._snapshots()
+        except CommandError as error:
+            if not self._create or _QUESTION not in error.message:
+                raise
+            # Making one tells: it works, or says what is wrong.
         if not self._exists:
             if not self._create:
                 raise UsageError("There is no restic repository at %s" % self.where,
@@ -141,7 +149,8 @@ class Repository:
                 answer = self._run("listing snapshots", "snapshots", "--json", "--no-lock", "--tag", _OURS)
                 self._exists = True
             except CommandError as error:
-                if error.details.get("rc") != 10 and not any(words in error.message for words in _ABSENT):
+                asked = _QUESTION in error.message and any(words in error.message for words in _ABSENT)
+                if error.details.get("rc") != 10 and not asked:
                     raise
                 answer = b"null"
             self._known = sorted(filter(None, map(_described, json.loads(answer or b"null") or [])),
@@ -220,8 +229,8 @@ class Repository:
         """Return what a snapshot lacks of a backup (list of str), by names and sizes."""
         folder = os.path.join(self._root, "backups", name)
         with open(os.path.join(folder, _manifest.FILENAME), encoding="utf-8") as handle:
-            wanted = {path: os.path.getsize(os.path.join(folder, path)) for path in _manifest.parse(handle.read())}
-        wanted[_manifest.FILENAME] = os.path.getsize(os.path.join(folder, _manifest.FILENAME))
+            wanted = {path: _size(folder, path) for path in _manifest.parse(handle.read())}
+        wanted[_manifest.FILENAME] = _size(folder, _manifest.FILENAME)
         blobs = iter(())
         if _hash_list.FILENAME in wanted:
             blobs = _hash_list.entries(os.path.join(folder, _hash_list.FILENAME))
@@ -232,15 +241,16 @@ class Repository:
             path = node["path"].lstrip("/")
             if path.startswith("backups/%s/" % name):
                 relative = path.split("/", 2)[2]
-                if wanted.pop(relative, None) != node["size"]:
+                if wanted.get(relative) != node["size"]:
                     problems.append(relative)
+                wanted.pop(relative, None)
                 continue
             sha1 = path.rpartition("/")[2]
             while expected is not None and expected < sha1:
                 problems.append("stored file %s" % expected)
                 expected = next(blobs, None)
             if sha1 == expected:
-                if node["size"] != os.path.getsize(os.path.join(pool, sha1[:2], sha1[2:4], sha1)):
+                if node["size"] != _size(pool, sha1[:2], sha1[2:4], sha1):
                     problems.append("stored file %s" % sha1)
                 expected = next(blobs, None)
         if expected is not None:
@@ -291,6 +301,14 @@ class Repository:
     def _restore(self, entry, dest, chosen, what):
         limit = ["--limit-download", str(max(1, self._limit // 1024))] if self._limit else []
         self._run(what, "restore", entry["snapshot"], "--target", dest, *limit, *chosen)
+
+
+def _size(*parts):
+    """Return the size of a file in bytes (int), None if it is not there."""
+    try:
+        return os.path.getsize(os.path.join(*parts))
+    except FileNotFoundError:
+        return None
 
 
 def _described(snapshot):

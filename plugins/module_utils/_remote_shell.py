@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 
-from ._errors import CommandError, LockedError, StorageError, UsageError
+from ._errors import CommandError, IntegrityError, LockedError, StorageError, UsageError
 from ._stream import Process, ProcessSource, _program
 
 _PRELUDE = "set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\n"
@@ -250,7 +250,10 @@ def _beat(pipe, ended):
 
 
 def _kind(text, rc):
-    return StorageError if rc == 11 or "No space left" in text or "Disk quota" in text else CommandError
+    if rc == 11 or "No space left" in text or "Disk quota" in text:
+        return StorageError
+    # Of rsync: some files could not be read, so it is about this backup; another one may do better.
+    return IntegrityError if rc in (23, 24) else CommandError
 
 
 def _hint(text, rc, where):

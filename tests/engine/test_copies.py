@@ -229,6 +229,9 @@ def test_a_wrong_password_is_said(two, vault, call):
     assert not outcome(two)["ok"] and "wrong password" in outcome(two)["message"]
     assert "another-restic-secret" not in json.dumps(result) + json.dumps(outcome(two))
     assert notes(two, "second")["vault"]  # nothing is known of it now, which is not to say that it is gone
+    for wrong in (dict(vault, repository="rest:http://127.0.0.1:1/"), dict(vault, repository="rest:http://127.0.0.1:1/", create=False)):
+        assert "connection refused" in call("present", two, wrong, fails=True)["msg"]
+    assert notes(two, "second")["vault"]
     assert "There is no restic repository" in call(
         "present", two, dict(vault, repository=vault["repository"] + "2", create=False), fails=True)["msg"]
 
