@@ -22,7 +22,7 @@ from ._stream import ProcessSource, _program, sha256_of
 
 _OURS = "moodleclaude"
 _LOCKED = ("unable to create lock", "repository is already locked")
-# Restic asks this of any storage that does not give the repository's configuration, whether that is missing or cannot be
+# Restic asks this of any storage that does not give a repository's configuration, whether that is missing or cannot be
 # reached; the words tell which.
 _QUESTION = "Is there a repository at the following location"
 _ABSENT = ("no such file", "does not exist", "not found", "404")
