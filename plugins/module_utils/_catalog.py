@@ -110,7 +110,8 @@ def _left(path):
 def _partial(root, known, mark, name):
     stack = _backup_set.stack_of(root, mark, known)
     holder = root.lock(stack).holder() if stack else None
-    alive = holder is not None and holder.get("purpose") == "backup" and holder.get("name") == name
+    alive = holder is not None and holder.get("purpose") in ("backup", "copy") and (
+        holder.get("name") == name.removesuffix(".blobs"))  # see _copy_fetch
     return {"name": name, "state": PARTIAL, "stack": stack, "alive": alive,
             "reason": "it is being made" if alive else "the run that made it has died"}
 

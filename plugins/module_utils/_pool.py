@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -189,6 +190,37 @@ class PoolWriter:
         if not right:
             os.unlink(path)
             return None
+        self._added(sha1, size)
+        return size
+
+    def adopt(self, sha1, path):
+        """Take a file into the pool, which has no other user. Return its size (bytes), or None, and it stays where it
+        is, if the content is not the name's.
+
+        :param path: str, where it is now. :raises: StorageError when the pool cannot be written, OSError if it cannot
+            be read.
+        """
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            digest = new_sha1()
+            for chunk in read_chunks(fd):
+                digest.update(chunk)
+            if digest.hexdigest() != sha1:
+                return None
+            size = os.fstat(fd).st_size
+            with self._failing():
+                os.fchown(fd, os.geteuid(), os.getegid())
+                _stamp(fd)
+                make_folder(os.path.dirname(self._pool.path_of(sha1)))
+        finally:
+            os.close(fd)
+        try:
+            os.rename(path, os.path.join(self._folder, sha1))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with open(path, "rb") as handle:  # the pool is a file system of its own
+                return self.add(sha1, iter(lambda: handle.read(CHUNK), b""))
         self._added(sha1, size)
         return size
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import hashlib
 import json
 import os
@@ -267,3 +268,24 @@ def test_the_lock_of_the_record_is_given_back(pool):
     done.start()
     done.join(10)
     assert pool.record.read()["blobs"] == ["b"]
+
+
+@pytest.mark.parametrize("other_disk", [False, True])
+def test_a_file_is_adopted_if_it_is_what_its_name_says(pool, tmp_path, monkeypatch, other_disk):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(CONTENTS[2])
+    bad.write_bytes(b"c" + CONTENTS[2][1:])
+    inode, rename = good.stat().st_ino, os.rename
+
+    def refuse(source, target):
+        if other_disk and source == str(good):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(_pool.os, "rename", refuse)
+    with pool.writer() as writer:
+        assert writer.adopt(sha1(CONTENTS[2]), str(bad)) is None
+        assert writer.adopt(sha1(CONTENTS[2]), str(good)) == len(CONTENTS[2])
+    assert pool.has(sha1(CONTENTS[2])) and pool.is_right(sha1(CONTENTS[2])) and bad.exists()
+    assert (os.stat(pool.path_of(sha1(CONTENTS[2]))).st_ino == inode) is not other_disk
+    assert len(files(pool)) == 1
