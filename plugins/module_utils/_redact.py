@@ -30,18 +30,15 @@ _NAME = re.compile(
 _NO_SECRET = re.compile(
     r"(?:[_.-]|^)(?:file|path|dir|method|type|mode|algorithm|enabled|length|expiry|policy|url|host|port|user|command)\Z",
     re.IGNORECASE)
-# The lengths are limited, so that a long line costs time in proportion to its length.
-_WORD = r"[\w.$>-]{0,60}(?:pass|pwd|secret|token|salt|credential|key|private|auth|dsn)[\w.-]{0,60}"
-# An assignment anywhere in a line: PHP, the words of a command, a connection string.
-_ASSIGNED = re.compile(
-    r"""(?P<name>%s)(?P<sep>["']?\]?\s*(?:=>?|:(?!//))\s*)"""
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.|'')*'|[^\s"'#,;&|<>{}()\[\]]+)""" % _WORD, re.IGNORECASE)
+# An assignment anywhere in a line: PHP, the words of a command, a connection string. A name begins where a word does, so
+# that a long line costs time in proportion to its length.
+_NAMED = re.compile(r"""(?<![\w.$>-])(?P<name>[\w.$>-]+)(?P<sep>["']?\]?\s{0,8}(?:=>?|:(?!//))\s{0,8})""")
+_VALUE = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.|'')*'|[^\s"'#,;&|<>{}()\[\]]+""")
 # A line that is an assignment, to its end: YAML, an env file.
 _LINE = re.compile(
-    r"""(?P<before>[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?["']?)(?P<name>%s)"""
-    r"""(?P<sep>["']?[ \t]*(?:=|:(?=[ \t]))[ \t]*)(?P<value>\S.*?)[ \t]*\Z""" % _WORD, re.IGNORECASE)
+    r"""[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?["']?(?P<name>[\w.$>-]+)["']?[ \t]*(?:=|:(?=[ \t]))[ \t]*(?P<value>\S.*)""")
 _ENTRY = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.+)\Z", re.DOTALL)
-_REFERENCE = re.compile(r"""["']?(\$\w+|\$\{\w+\}|\$\{\w+:?\?[^}]*\})["']?\Z""")
+_REFERENCE = re.compile(r"""["']?(?:\$\w+|\$\{\w+\}|\$\{\w+:?\?[^}\n]*\})["']?(?![^\s,;}\])])""")
 _USERINFO = re.compile(
     r"""(?P<before>\b(?P<scheme>[A-Za-z][\w+.-]{0,30})://)"""
     r"""(?P<user>[^\s/:@"'<>]*)(?P<colon>:?)(?P<password>[^\s/"'<>]*)@""")
@@ -97,11 +94,44 @@ def harvest_text(text):
     """Return the same of a text of lines: env file, YAML, PHP, ini ... ({value: name})."""
     found = {}
     for line in text.split("\n"):
-        for match in [_LINE.match(line), *_ASSIGNED.finditer(line)]:
-            if match and looks_secret(match.group("name")) and not _is_open(match):
-                found.setdefault(_unquoted(match.group("value")), match.group("name"))
+        whole = _whole_line(line)
+        for name, value in ([whole[:2]] if whole else []) + [(name, value) for name, value, _at in _assigned(line)]:
+            found.setdefault(_unquoted(value), name)
         harvest(line.strip(), found)
     return {value: name for value, name in found.items() if value}
+
+
+def _assigned(text):
+    """Yield (name, value, where the value begins) of the assignments in a text whose names look secret."""
+    place = 0
+    while True:
+        named = _NAMED.search(text, place)
+        if named is None:
+            return
+        place = named.end()
+        reference = _REFERENCE.match(text, place)
+        if reference or not looks_secret(named.group("name")):
+            place = reference.end() if reference else place
+            continue
+        value = _VALUE.match(text, place)
+        if value and not _is_open(named.group("name"), value.group()):
+            yield named.group("name"), value.group(), place
+            place = value.end()
+
+
+def _whole_line(line):
+    """Return (name, value, where the value begins) of a line that assigns what looks secret, or None.
+
+    A value in quotes that ends before the line does is none of a whole line: _assigned() finds it.
+    """
+    match = _LINE.match(line)
+    if match is None or not looks_secret(match.group("name")):
+        return None
+    value = match.group("value").rstrip()
+    quoted = _VALUE.match(value) if value[0] in "\"'" else None
+    if _is_open(match.group("name"), value) or (quoted and not value[quoted.end():].strip(" \t;,")):
+        return None
+    return match.group("name"), value, match.start("value")
 
 
 def _option(word):
@@ -117,17 +147,18 @@ def _hidden_parts(url):
     return ("user",) if url.group("scheme").lower() in ("http", "https") and url.group("user") else ()
 
 
-def _is_open(match):
-    """Return True if a matched assignment holds no secret itself: a reference, or a list of names that Compose has."""
-    value = match.group("value")
-    return bool(_REFERENCE.match(value)) or value.startswith((_HIDDEN, "getenv(")) or (
-        match.group("name").lower() == "secrets" and value[:1] in "[{")
+def _is_open(name, value):
+    """Return True if an assigned value is no secret itself: a reference, or a list of names that Compose has."""
+    return bool(_REFERENCE.fullmatch(value)) or value.startswith((_HIDDEN, "getenv(")) or (
+        name.lower() == "secrets" and value[:1] in "[{")
 
 
 def _unquoted(value):
     """Return what a quoted word of YAML, PHP or an env file means, near enough (str)."""
+    if value[:1] in ('"', "'"):
+        value = value.rstrip(" \t;,")
     if len(value) < 2 or value[0] != value[-1] or value[0] not in "\"'":
-        return value.rstrip(";,")
+        return value
     inner = value[1:-1]
     if value[0] == '"':
         try:
@@ -239,13 +270,15 @@ class Hider:
             if block is not None and (not line.strip() or indent > block):
                 lines.append(" " * indent + self.mark(line.strip()) if line.strip() else line)
                 continue
-            match, block = _LINE.match(line), None
-            if match and looks_secret(match.group("name")) and not _is_open(match):
-                if re.match(r"[|>][+-]?\d?\Z", match.group("value")):
+            whole, block = _whole_line(line), None
+            if whole:
+                name, value, start = whole
+                if re.match(r"[|>][+-]?\d?\Z", value):
                     block = indent
                 else:
-                    start, end = match.span("value")
-                    line = line[:start] + self._quoted_mark(match.group("value")) + line[end:]
+                    # "- 'NAME=value'" and the like end with a quote that began before the name.
+                    quote_mark = value[-1] if value[-1] in "\"'" and value[0] != value[-1] else ""
+                    line = line[:start] + self.mark(value[:len(value) - len(quote_mark)]) + quote_mark
             lines.append(self._phrases(line))
         return "\n".join(lines)
 
@@ -287,18 +320,17 @@ class Hider:
     def _phrases(self, text):
         text = _USERINFO.sub(self._address, text)
         text = _BEARER.sub(lambda found: found.group("kind") + self.mark(found.group("value")), text)
-        return _ASSIGNED.sub(self._assignment, text)
+        parts, done = [], 0
+        for _name, value, start in _assigned(text):
+            parts += [text[done:start], self._quoted_mark(value)]
+            done = start + len(value)
+        return "".join([*parts, text[done:]])
 
     def _address(self, found):
         user, password = found.group("user"), found.group("password")
         parts = _hidden_parts(found)
         return "%s%s%s%s@" % (found.group("before"), self.mark(user) if "user" in parts else user, found.group("colon"),
                               self.mark(password) if "password" in parts else password)
-
-    def _assignment(self, found):
-        if not looks_secret(found.group("name")) or _is_open(found):
-            return found.group()
-        return found.group("name") + found.group("sep") + self._quoted_mark(found.group("value"))
 
     def _quoted_mark(self, value):
         """Return the mark, in quotes if the value is, so that the document stays one."""
