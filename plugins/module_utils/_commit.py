@@ -105,6 +105,7 @@ class WorkingTree:
         """
         with tempfile.TemporaryDirectory(prefix=_APART, dir=self.folder) as folder:
             files = files or {}
+            self._refuse_links(files)
             os.mkdir(os.path.join(folder, "objects"))
             apart = self._apart(folder)
             tree = self._stage(apart, folder, files, everything)
@@ -206,9 +207,16 @@ class WorkingTree:
         if found:
             raise IntegrityError("%s holds %s, so nothing was done" % (what, found[0][1]), "Choose another one.")
 
-    def _write(self, files):
-        """Write files into the working tree, none of them through a link."""
+    def _refuse_links(self, files):
+        """Raise UsageError if the folder of a file is somewhere else than its name says."""
         top = os.path.realpath(self.git.path)
+        for path in files:
+            folder = os.path.dirname(os.path.join(top, path))
+            if os.path.realpath(folder) != folder:
+                raise UsageError("The folder %s is a link to somewhere else" % folder, "Remove the link.")
+
+    def _write(self, files):
+        """Write files into the working tree, or remove them."""
         for path, text in sorted(files.items()):
             target = os.path.join(self.git.path, path)
             folder = os.path.dirname(target)
@@ -219,8 +227,6 @@ class WorkingTree:
                 os.makedirs(folder, mode=0o755, exist_ok=True)
             except OSError as error:
                 raise StorageError("The folder %s cannot be made: %s" % (folder, error.strerror)) from error
-            if os.path.realpath(folder) != os.path.normpath(os.path.join(top, os.path.dirname(path))):
-                raise UsageError("The folder %s is a link to somewhere else" % folder, "Remove the link.")
             with PartialFile(target, overwrite=True) as out:
                 out.write(_encoded(text))
                 out.publish()

@@ -30,8 +30,8 @@ _NAME = re.compile(
 _NO_SECRET = re.compile(
     r"(?:[_.-]|^)(?:file|path|dir|method|type|mode|algorithm|enabled|length|expiry|policy|url|host|port|user|command)\Z",
     re.IGNORECASE)
-# An assignment anywhere in a line: PHP, the words of a command, a connection string. A name begins where a word does, so
-# that a long line costs time in proportion to its length.
+# An assignment anywhere in a line: PHP, the words of a command, a connection string. A name begins where a word does,
+# so that a long line costs time in proportion to its length.
 _NAMED = re.compile(r"""(?<![\w.$>-])(?P<name>[\w.$>-]+)(?P<sep>["']?\]?\s{0,8}(?:=>?|:(?!//))\s{0,8})""")
 _VALUE = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.|'')*'|[^\s"'#,;&|<>{}()\[\]]+""")
 # A line that is an assignment, to its end: YAML, an env file.

@@ -56,7 +56,8 @@ def test_what_is_cut_off_is_never_taken_for_the_whole(entries, data):
 
 
 def test_the_format_is_what_is_documented():
-    assert _tracking.render([FIRST, FIRST._replace(storage="copy:nas", where="100%\tfull", size=None, sha256=None)]) == (
+    copy = FIRST._replace(storage="copy:nas", where="100%\tfull", size=None, sha256=None)
+    assert _tracking.render([FIRST, copy]) == (
         "# moodleclaude.backup tracking 1\n"
         "# created\tname\tstack\tstorage\twhere\tartefact\tsize\tsha256\n"
         "2025-01-31T20:15:30Z\tschool_1\tschool\tcopy:nas\t100%25%09full\ta.tar\t-\t-\n"
