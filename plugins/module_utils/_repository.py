@@ -215,6 +215,7 @@ class Repository:
                 raise StorageError("There is no folder %s" % self.root.backups,
                                    "If it is on a disk of its own, mount that first. Nothing was forgotten.")
             there = {entry["name"] for entry in _catalog.survey(self.root) if entry["state"] != _catalog.PARTIAL}
+            there.difference_update(self.params["gone"])
             kept = [entry for entry in entries if entry.name not in self.params["forget"]
                     and (entry.name in there or not self._is_here(entry))]
             gone = [name for name in _tracking.names(entries) if name not in _tracking.names(kept)]

@@ -102,6 +102,13 @@ options:
     type: list
     elements: str
     default: []
+  gone:
+    description:
+      - Names of backups that V(state=cleaned) takes for removed, such as those that the task before would have removed
+        if it were not in check mode.
+    type: list
+    elements: str
+    default: []
   message:
     description:
       - Message of the commit or of the tag. The default names the files that were added, changed and removed.
@@ -264,6 +271,7 @@ def main():
             "stack": {"type": "str"},
             "host": {"type": "str"},
             "forget": {"type": "list", "elements": "str", "default": []},
+            "gone": {"type": "list", "elements": "str", "default": []},
             "message": {"type": "str"},
             "tag": {"type": "str"},
             "author_name": {"type": "str", "default": "Moodle backup"},

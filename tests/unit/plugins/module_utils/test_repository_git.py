@@ -7,12 +7,16 @@
 from __future__ import annotations
 
 import base64
+import functools
+import http.server
 import io
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tarfile
+import threading
 import time
 
 import pytest
@@ -102,7 +106,7 @@ class Lab:
         defaults = dict.fromkeys(
             ("message", "remote", "ssh_key", "ssh_host_key", "user", "password", "stack", "tag"))
         defaults.update(path=str(self.path), root=self.root.path, branch="main", host="docker1", name="latest",
-                        forget=[], author_name="A", author_email="a@b", max_size=1000000)
+                        forget=[], gone=[], author_name="A", author_email="a@b", max_size=1000000)
         return Repository(dict(defaults, **params), check_mode)
 
     def do(self, state, check_mode=False, **params):
@@ -472,6 +476,7 @@ def test_copies_are_tracked_and_outlive_the_backup(recorded):
 def test_backups_that_are_gone_are_forgotten_and_nothing_else_is_committed(recorded):
     make_backup(recorded.root, "school_2")
     recorded.do("recorded")
+    assert recorded.do("cleaned", check_mode=True, gone=["school_1"])["forgotten"] == ["school_1"]
     recorded.write("work in progress", "x")
     git(recorded.path, "add", "work in progress")
     shutil.rmtree(os.path.join(recorded.root.backups, "school_1"))
@@ -598,6 +603,87 @@ def test_credentials_in_an_address_are_not_shown(recorded):
     assert without_credentials("ssh://git@h/x git@h:x") == "ssh://git@h/x git@h:x"
     with pytest.raises(UsageError, match="not reached over HTTPS"):
         recorded.do("synced", remote="ssh://git@host.invalid/x.git", password="geheim")
+
+
+FAKE_SSH = """#!/bin/sh
+# A fake of ssh: writes down how it was called, and runs on this machine what it should on the other one.
+printf '%%s\\n' "$@" >>%(log)s
+for word in "$@"; do
+    case $word in UserKnownHostsFile=*) cat "${word#*=}" >>%(log)s ;; esac
+    command=$word
+done
+exec sh -c "$command"
+"""
+
+
+def test_a_remote_over_ssh_is_reached_with_the_given_key_only(recorded, tmp_path, monkeypatch):
+    log, program = tmp_path / "log", tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(FAKE_SSH % {"log": log})
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", "%s:%s" % (program.parent, os.environ["PATH"]))
+    key = tmp_path / "the key"
+    options = {"remote": "ssh://git@host.invalid%s" % recorded.remote, "ssh_key": str(key),
+               "ssh_host_key": "host.invalid ssh-ed25519 AAAA"}
+    with pytest.raises(NotFoundError, match="private key .*the key does not exist"):
+        recorded.do("synced", **options)
+    key.write_text("")
+    assert recorded.do("synced", **options)["pushed"] == 2
+    words = log.read_text().splitlines()
+    for word in ("BatchMode=yes", "StrictHostKeyChecking=yes", str(key), "IdentitiesOnly=yes", "git@host.invalid",
+                 "host.invalid ssh-ed25519 AAAA"):
+        assert word in words
+    known = next(word.partition("=")[2] for word in words if word.startswith("UserKnownHostsFile="))
+    assert not os.path.exists(known)
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Files of a repository, for who knows the password."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        wanted = "Basic %s" % base64.b64encode(b"bob:geheim im netz").decode()
+        if self.headers.get("Authorization") == wanted:
+            return super().do_GET()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.end_headers()
+        return None
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def https(recorded, tmp_path):
+    """The address of the bare remote over HTTPS; its certificate is trusted by the user's settings of git."""
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+                   check=True, capture_output=True)
+    (tmp_path / "home" / ".gitconfig").write_text('[http]\n\tsslCAInfo = "%s"\n' % certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    handler = functools.partial(Handler, directory=str(recorded.folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield "https://localhost:%d/remote.git" % server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_a_remote_over_https_gets_the_password_and_nobody_else(recorded, https):
+    recorded.do("synced")
+    git(recorded.remote, "update-server-info")
+    for password in (None, "wrong"):
+        with pytest.raises(CommandError) as caught:
+            recorded.do("synced", remote=https, user="bob", password=password)
+        assert "moodle_backup_repository_password" in caught.value.hint
+    assert not recorded.do("synced", user="bob", password="geheim im netz")["changed"]
+    text = "".join(path.read_text(errors="replace") for path in recorded.path.rglob("*") if path.is_file())
+    for form in ("geheim im netz", base64.b64encode(b"bob:geheim im netz").decode()):
+        assert form not in text
 
 
 def test_status_tells_how_things_are(recorded):
