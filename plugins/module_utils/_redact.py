@@ -25,11 +25,17 @@ Secret = namedtuple("Secret", "value origin")
 SHORTEST = 6  # characters; what is shorter is everywhere by chance
 
 _NAME = re.compile(
-    r"pass(?!ive|enger|through)|pwd|secret|token|salt|credential|key(?!board|map|word)|private|auth(?!or)|dsn",
-    re.IGNORECASE)
+    r"pass(?!ive|enger|through)|pwd|secret|token|salt|credential|(?<!sandbox)key(?!board|map|word)|private|dsn"
+    r"|(?:^|[_.-])auth(?:[_.-]|$)|basicauth|authoriz", re.IGNORECASE)
 _NO_SECRET = re.compile(
-    r"(?:[_.-]|^)(?:file|path|dir|method|type|mode|algorithm|enabled|length|expiry|policy|url|host|port|user|command)\Z",
-    re.IGNORECASE)
+    r"(?:[_.-]|^)(?:file|path|dir|method|type|mode|algorithm|enabled|length|expiry|policy|url|host|port|user|command|name"
+    r"|domain|realm|scheme|provider|size|count|ttl|timeout|version|format|prefix)\Z", re.IGNORECASE)
+# What is no secret to look for although its name sounds so: a place in the file system, a number.
+_PLACE = re.compile(
+    r"/(?:etc|run|var|usr|opt|srv|home|root|secrets|certs?|data|app|bitnami|tmp|mnt|dev)(?:/[\w.@-]*)*\Z")
+_NUMBER = re.compile(r"[0-9]+\Z")
+_PASSWORD = re.compile(r"(?:pass|password|passwd|pwd|secret|salt|token)\Z", re.IGNORECASE)
+_COMMENT = re.compile(r"[ \t]*(?:#|//|;|\*|/\*)")
 # An assignment anywhere in a line: PHP, the words of a command, a connection string. A name begins where a word does,
 # so that a long line costs time in proportion to its length.
 _NAMED = re.compile(r"""(?<![\w.$>-])(?P<name>[\w.$>-]+)(?P<sep>["']?\]?\s{0,8}(?:=>?|:(?!//))\s{0,8})""")
@@ -69,6 +75,11 @@ def searchable(value, public=()):
     return len(value) >= SHORTEST and value.lower() not in COMMON and value.lower() not in public
 
 
+def _is_worth(name, value):
+    """Return whether a value that its name says is a secret is one to look for elsewhere too."""
+    return bool(value) and not _PLACE.match(value) and not (_NUMBER.match(value) and not _PASSWORD.search(name))
+
+
 def harvest(value, found=None, name=""):
     """Return the values of a document (dict, list, str ...) that look like secrets, as {value: name of its holder}."""
     found = {} if found is None else found
@@ -81,8 +92,9 @@ def harvest(value, found=None, name=""):
     elif isinstance(value, str):
         entry = _ENTRY.match(value)
         if entry and looks_secret(entry.group("name")):
-            found.setdefault(entry.group("value"), entry.group("name"))
-        elif name and looks_secret(name) and value:
+            if _is_worth(entry.group("name"), entry.group("value")):
+                found.setdefault(entry.group("value"), entry.group("name"))
+        elif name and looks_secret(name) and _is_worth(name, value):
             found.setdefault(value, name)
         for url in _USERINFO.finditer(value):
             for part in _hidden_parts(url):
@@ -90,15 +102,22 @@ def harvest(value, found=None, name=""):
     return found
 
 
-def harvest_text(text):
-    """Return the same of a text of lines: env file, YAML, PHP, ini ... ({value: name})."""
+def harvest_text(text, code=False):
+    """Return the same of a text of lines ({value: name}); comments count for nothing, examples stand there.
+
+    :param code: bool, whether it is PHP, where only what is in quotes is a value. Otherwise YAML, ini, an env file ...
+    """
     found = {}
     for line in text.split("\n"):
-        whole = _whole_line(line)
-        for name, value in ([whole[:2]] if whole else []) + [(name, value) for name, value, _at in _assigned(line)]:
-            found.setdefault(_unquoted(value), name)
-        harvest(line.strip(), found)
-    return {value: name for value, name in found.items() if value}
+        if _COMMENT.match(line):
+            continue
+        whole = None if code else _whole_line(line)
+        pairs = [whole[:2]] if whole else []
+        pairs += [(name, value) for name, value, _at in _assigned(line) if not code or value[0] in "\"'"]
+        found.update({_unquoted(value): name for name, value in pairs if _is_worth(name, _unquoted(value))})
+        for url in _USERINFO.finditer(line):
+            found.update({url.group(part): "password in an address" for part in _hidden_parts(url)})
+    return found
 
 
 def _assigned(text):
@@ -149,7 +168,7 @@ def _hidden_parts(url):
 
 def _is_open(name, value):
     """Return True if an assigned value is no secret itself: a reference, or a list of names that Compose has."""
-    return bool(_REFERENCE.fullmatch(value)) or value.startswith((_HIDDEN, "getenv(")) or (
+    return bool(_REFERENCE.fullmatch(value)) or value.startswith((_HIDDEN, "getenv(", "$(", "`")) or (
         name.lower() == "secrets" and value[:1] in "[{")
 
 

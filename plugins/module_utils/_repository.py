@@ -86,7 +86,7 @@ class Repository:
     def _known(self):
         """What is known of the secrets of all stacks (_secrets.Known)."""
         if self._all_known is None:
-            self._all_known = _secrets.Known(self.root)
+            self._all_known = _secrets.Known(self.root, self.params["not_secret"])
         return self._all_known
 
     def _refuse_root(self):

@@ -25,6 +25,7 @@ KEY = "repository.key"
 _LARGEST = 1024 * 1024  # bytes of a file in an archive that may hold settings
 _SMALL = 256 * 1024  # bytes of an archive that is looked through although it is not the configuration
 _ROLE_PASSWORD = re.compile(r"\bPASSWORD\s+'((?:[^']|'')+)'", re.IGNORECASE)
+_SETTINGS = re.compile(r"(\.env\b.*|.*\.(env|ya?ml|json|ini|conf|cnf|cfg|toml|properties|sh)|config[\w.-]*\.php)\Z")
 _GETENV = re.compile(r"(?:getenv\(\s*|\$_(?:ENV|SERVER)\[\s*)['\"](\w+)['\"]")
 _HASHES = ("SCRAM-SHA-256$", "md5")
 
@@ -32,12 +33,13 @@ _HASHES = ("SCRAM-SHA-256$", "md5")
 class Known:
     """What is known of the secrets of all stacks of a root.
 
-    :param root: _backup_set.Root.
+    :param root: _backup_set.Root. :param not_secret: names (of variables) whose values are no secrets.
     Afterwards, secrets is a list of _redact.Secret, public a set of names in lower case that everybody may know, and
     warnings a list of str.
     """
 
-    def __init__(self, root):
+    def __init__(self, root, not_secret=()):
+        self._not_secret = frozenset(not_secret)
         self._found, self.public, self.warnings, self._seen = {}, set(), [], set()
         for backup in _backup_set.complete(root):
             self._read_backup(backup)
@@ -56,7 +58,7 @@ class Known:
     def _add(self, found, where):
         for value, name in found.items():
             value = value.strip()
-            if value and "\0" not in value:
+            if value and name not in self._not_secret:
                 self._found.setdefault(value, "%s (%s)" % (name, where))
 
     def _read_backup(self, backup):
@@ -109,9 +111,7 @@ class Known:
             wanted = posixpath.relpath(moodle["config"], moodle["root"]) if moodle.get("config") else "config.php"
             everything = role == "configuration" or small
             for name, text in _members(path, wanted, everything):
-                self._add(_settings(text, variables), "%s in %s" % (name, where))
-                if everything and _redact.looks_secret(name) and "\n" not in text.strip():
-                    self._add({text: "content"}, "%s in %s" % (name, where))
+                self._add(_settings(name, text, variables), "%s in %s" % (name, where))
 
     def _read_setup(self, folder):
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
@@ -124,14 +124,18 @@ class Known:
                 self._add(values, "setup/%s" % entry)
 
 
-def _settings(text, variables):
-    """Return the secrets of a file of settings ({value: name}), also those that it takes from variables (dict)."""
-    found = _redact.harvest_text(text)
+def _settings(name, text, variables):
+    """Return the secrets of a file ({value: name}), also those that it takes from variables (dict).
+
+    A file that is not for settings tells none, unless it is a single line under a name that says it is a secret.
+    """
+    base = posixpath.basename(name)
+    if not _SETTINGS.match(base):
+        return {text: base} if _redact.looks_secret(base) and "\n" not in text.strip() else {}
+    found = _redact.harvest_text(text, code=base.endswith(".php"))
     for line in text.split("\n"):
         if _redact.looks_secret(line.partition("=")[0]):
-            for name in _GETENV.findall(line):
-                if variables.get(name):
-                    found.setdefault(variables[name], name)
+            found.update({variables[name]: name for name in _GETENV.findall(line) if variables.get(name)})
     return found
 
 

@@ -125,6 +125,13 @@ options:
     description: Mail address of who commits, for a user whose git has no C(user.email).
     type: str
     default: moodle-backup@localhost
+  not_secret:
+    description:
+      - Names of variables that sound as if they held secrets, and do not. Nothing is searched for their values.
+      - A message that refuses a file tells such a name.
+    type: list
+    elements: str
+    default: []
   max_size:
     description: Bytes of the largest file that may be committed or pushed.
     type: int
@@ -276,6 +283,7 @@ def main():
             "tag": {"type": "str"},
             "author_name": {"type": "str", "default": "Moodle backup"},
             "author_email": {"type": "str", "default": "moodle-backup@localhost"},
+            "not_secret": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "max_size": {"type": "int", "default": 52428800},
         },
         docker=False,

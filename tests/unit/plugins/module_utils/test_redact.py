@@ -129,7 +129,8 @@ def test_a_variable_that_sounds_secret_is_hidden(entry, kept, value):
 
 @pytest.mark.parametrize("entry", [
     "PATH=/usr/bin", "POSTGRES_USER=moodle", "POSTGRES_PASSWORD_FILE=/run/secrets/db", "POSTGRES_HOST_AUTH_METHOD=md5",
-    "MOODLE_URL=http://127.0.0.1:8080/x", "KEYBOARD=de", "AUTHORS=Ada", "GIT=ssh://git@git.example/a", "COMPASS=n",
+    "MOODLE_URL=http://127.0.0.1:8080/x", "OAUTH_ISSUER=https://id.example",
+    "SECRET_NAME=db", "KEYBOARD=de", "AUTHORS=Ada", "GIT=ssh://git@git.example/a", "COMPASS=n",
 ])
 def test_other_variables_can_be_read(entry):
     hidden = hider().document([entry])
@@ -195,6 +196,7 @@ def test_a_compose_file_can_still_be_read():
 
 def test_what_lines_of_settings_hold_is_harvested():
     php = "$CFG->dbpass = 'it\\'s \\\\ \"x\"';\n$CFG->passwordsaltmain = \"salt\";\n['password' => 'array', 'u' => 'u']"
+    assert set(_redact.harvest_text(php, code=True)) == {"it's \\ \"x\"", "salt", "array"}
     assert set(_redact.harvest_text(php)) == {"it's \\ \"x\"", "salt", "array"}
     assert set(_redact.harvest_text("export DB_PASSWORD='a b'\nNAME=x\nAPI_KEY=k # note\n")) >= {"a b"}
     assert "geheim one two" in _redact.harvest_text(COMPOSE)

@@ -106,7 +106,7 @@ class Lab:
         defaults = dict.fromkeys(
             ("message", "remote", "ssh_key", "ssh_host_key", "user", "password", "stack", "tag"))
         defaults.update(path=str(self.path), root=self.root.path, branch="main", host="docker1", name="latest",
-                        forget=[], gone=[], author_name="A", author_email="a@b", max_size=1000000)
+                        forget=[], gone=[], not_secret=[], author_name="A", author_email="a@b", max_size=1000000)
         return Repository(dict(defaults, **params), check_mode)
 
     def do(self, state, check_mode=False, **params):
@@ -285,6 +285,29 @@ def test_secrets_in_names_messages_and_keys_are_refused(recorded):
         recorded.do("snapshot")
     recorded.write("fine.txt", "x" * 1000000)
     assert recorded.do("snapshot")["changed"]
+
+
+def test_what_only_sounds_like_a_secret_can_be_named(recorded):
+    recorded.write("note", SECRETS["env"])
+    with pytest.raises(IntegrityError, match=r"note holds API_TOKEN \(.env in configuration.tar, stack school\)"):
+        recorded.do("snapshot")
+    assert recorded.do("snapshot", not_secret=["API_TOKEN"])["changed"]
+
+
+def test_examples_code_and_prose_tell_no_secrets(recorded):
+    folder = os.path.join(recorded.root.backups, "school_1")
+    pack(os.path.join(folder, "application.tar"), {"./config.php": (
+        "<?php\n// $CFG->passwordsaltmain = 'an example of a salt';\n$CFG->tokenduration = 7257600;\n"
+        "$CFG->tokenfile = '/etc/ssl/token';\n$CFG->smtppass = getenv('SMTP') ?: required_param('token');\n")})
+    pack(os.path.join(folder, "configuration.tar"), {
+        "README.md": "Password: ask the office\n", "lang.php": "<?php $string['password'] = 'Your password here';\n",
+        "start.sh": "PASSWORD=$(cat /run/secret)\n", "db_password.txt": "geheim in a file\n"})
+    recorded.write("note", "an example of a salt 7257600 /etc/ssl/token required_param ask the office"
+                   " $(cat /run/secret) Your password here")
+    assert recorded.do("snapshot")["changed"]
+    recorded.write("note", "x geheim in a file")
+    with pytest.raises(IntegrityError, match=r"note holds db_password.txt \(db_password.txt in configuration.tar"):
+        recorded.do("snapshot")
 
 
 def test_a_lock_of_a_dead_git_is_named(recorded, monkeypatch):
