@@ -13,6 +13,7 @@ from . import _backup_set, _catalog, _commit, _git, _records, _remote, _secrets,
 from ._errors import NotFoundError, StorageError, UsageError
 
 _README = "backups/README.md"
+_TITLE = "Keep track of backups"
 _BEGIN, _END = "# moodleclaude.backup: begin", "# moodleclaude.backup: end"
 _BLOCK = re.compile(r"^%s\n.*?^%s\n?" % (re.escape(_BEGIN), re.escape(_END)), re.MULTILINE | re.DOTALL)
 IGNORED = """\
@@ -113,8 +114,10 @@ class Repository:
         if git is None and self.check_mode:
             if self.params["remote"]:
                 _git.check_address(self.params["remote"])
-            return {"changed": True, "commit": None, "message": None, "warnings": self._known.warnings,
-                    "changes": [{"kind": "added", "path": path} for path in sorted(self._first_files())]}
+            changes = [_commit.Change("added", path, None, None) for path in sorted(self._first_files())]
+            return {"changed": True, "commit": None, "warnings": self._known.warnings,
+                    "message": _commit.describe(changes, _TITLE),
+                    "changes": [{"kind": change.kind, "path": change.path} for change in changes]}
         new = git is None
         if new:
             _git.check_name(_git.Git("/"), self.params["branch"])
@@ -122,7 +125,7 @@ class Repository:
         tree = self.tree(git)
         with tree.locked():
             remote = bool(self.params["remote"]) and _remote.set_address(git, self.params["remote"], self.check_mode)
-            done = tree.commit(title="Keep track of backups", files=self._first_files(), everything=False,
+            done = tree.commit(title=_TITLE, files=self._first_files(), everything=False,
                                check_mode=self.check_mode)
         result = self._result(done)
         result["changed"] = result["changed"] or new or remote
@@ -211,7 +214,7 @@ class Repository:
         tree = self.tree(git)
         with tree.locked():
             entries = self.entries()
-            if not os.path.isdir(self.root.backups):
+            if not os.path.isdir(self.root.backups) and any(map(self._is_here, entries)):
                 raise StorageError("There is no folder %s" % self.root.backups,
                                    "If it is on a disk of its own, mount that first. Nothing was forgotten.")
             there = {entry["name"] for entry in _catalog.survey(self.root) if entry["state"] != _catalog.PARTIAL}
@@ -259,6 +262,8 @@ class Repository:
     def tagged(self):
         """Tag the current commit as a release."""
         git = _git.top(self.path)
+        if not self.params["tag"]:
+            raise UsageError("The tag has no name", "Give it in moodle_backup_repository_tag.")
         name = _git.check_name(git, self.params["tag"], "tags")
         tree = self.tree(git)
         with tree.locked():

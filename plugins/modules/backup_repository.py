@@ -115,7 +115,7 @@ options:
       - V(state=initialized), V(state=cleaned), V(state=status) and V(state=synced) have no use for it and refuse it.
     type: str
   tag:
-    description: Name of the tag, for V(state=tagged).
+    description: Name of the tag. V(state=tagged) needs it.
     type: str
   author_name:
     description: Who commits, for a user whose git has no C(user.name).
@@ -287,7 +287,6 @@ def main():
             "max_size": {"type": "int", "default": 52428800},
         },
         docker=False,
-        required_if=[("state", "tagged", ["tag"])],
         supports_check_mode=True,
     )
     run(module, lambda: work(module.params, module.check_mode))

@@ -732,7 +732,9 @@ def test_a_tag_does_not_move_and_has_a_name_that_git_takes(recorded):
     recorded.do("snapshot")
     with pytest.raises(UsageError, match="'v1' exists already, on another commit"):
         recorded.do("tagged", tag="v1")
-    for name in ("-d", "a b", "a..b", ""):
+    with pytest.raises(UsageError, match="tag has no name"):
+        recorded.do("tagged")
+    for name in ("-d", "a b", "a..b"):
         with pytest.raises(UsageError, match="cannot be the name of a tag"):
             recorded.do("tagged", tag=name)
     assert recorded.do("tagged", tag="v2", check_mode=True)["changed"]
