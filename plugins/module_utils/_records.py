@@ -28,6 +28,7 @@ manifest's checksums are those of the real files, so they do not fit the files h
 The artefacts themselves are not in git. `../.backup_tracking` names them, and where they are. A playbook restores a
 backup by its name: `ansible-playbook moodleclaude.backup.restore -e moodle_backup_name=<name>`.
 """
+_PLUGIN = ("component", "version", "release", "path")
 _SMALL = ("compose", "containers")  # roles of artefacts that git holds itself
 
 
@@ -40,14 +41,14 @@ def files_of(backup, hider, newest):
     """
     name, stack = backup["name"], backup["stack"]
     metadata = {key: value for key, value in backup.items() if key != "path"}
-    texts = {METADATA: _document(hider.document(metadata)), _manifest.FILENAME: _read(backup, _manifest.FILENAME)}
+    compose = {artefact["file"]: hider.text(_read(backup, artefact["file"]))
+               for artefact in backup.get("artefacts") or [] if artefact.get("role") == "compose"}
+    described = {METADATA: _document(hider.document(metadata)), _manifest.FILENAME: _read(backup, _manifest.FILENAME)}
+    texts = dict(compose, **described)
     containers = _containers(backup)
     if containers is not None:
         containers = hider.document(containers)
         texts[CONTAINERS] = _document(containers)
-    compose = {artefact["file"]: hider.text(_read(backup, artefact["file"]))
-               for artefact in backup.get("artefacts") or [] if artefact.get("role") == "compose"}
-    texts.update(compose)
     if os.path.isfile(os.path.join(backup["path"], SNAPSHOT)):
         texts[SNAPSHOT] = hider.text(_read(backup, SNAPSHOT))
     files = {"backups/%s/%s" % (name, file): text for file, text in texts.items()}
@@ -59,11 +60,11 @@ def files_of(backup, hider, newest):
 
 def _current(backup, containers):
     """Return what a stack is like, without what differs from one backup to the next (dict of file to text)."""
-    moodle = backup.get("moodle") or {}
-    plugins = [" ".join(str(plugin.get(key) or "-") for key in ("component", "version", "release", "path"))
+    moodle, database = (_tracking.table(backup.get(key)) for key in ("moodle", "database"))
+    plugins = [" ".join(str(_tracking.table(plugin).get(key) or "-") for key in _PLUGIN)
                for plugin in moodle.get("plugins") or []]
     said = {key: moodle[key] for key in sorted(moodle) if key != "plugins"}
-    database = {key: value for key, value in (backup.get("database") or {}).items() if key != "password_command"}
+    database = {key: value for key, value in database.items() if key != "password_command"}
     files = {"plugins.txt": "".join("%s\n" % line for line in ["# component version release path", *sorted(plugins)]),
              "moodle.json": _document({"moodle": said, "database": database, "compose": backup.get("compose")})}
     if containers is not None:
@@ -87,6 +88,8 @@ def _containers(backup):
 
 
 def _read(backup, file):
+    if os.path.basename(file) != file or file in ("", ".", "..") or "\n" in file:
+        raise IntegrityError("'%s' of backup '%s' is not in its folder" % (file, backup["name"]), "Verify the backup.")
     with open(os.path.join(backup["path"], file), encoding="utf-8", errors="surrogateescape") as handle:
         return handle.read()
 

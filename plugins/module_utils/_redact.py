@@ -244,6 +244,24 @@ def _word_around(text, start, length):
     return start, end
 
 
+class _Known:
+    """A secret in all its writings."""
+
+    def __init__(self, secret):
+        self.secret, self.encoded = secret, _encoded(secret.value)
+        self._escaped = writings(secret.value) - self.encoded
+        # Letters and digits are never escaped: where these are not, the others need not be looked for.
+        self._core = max(re.findall(r"[A-Za-z0-9]+", secret.value), key=len, default="")
+        self._hex = secret.value.encode("utf-8", "surrogateescape").hex()
+
+    def present_in(self, text):
+        """Return the writings that are in a text (list of str)."""
+        wanted = [*self.encoded, self._hex]
+        if self._core in text:
+            wanted += self._escaped
+        return [writing for writing in wanted if writing in text]
+
+
 class Hider:
     """Hides secrets.
 
@@ -253,11 +271,8 @@ class Hider:
     """
 
     def __init__(self, key, secrets, public=()):
-        self._key, self._writings, self._encoded = key, {}, {}
-        for secret in secrets:
-            if searchable(secret.value, public):
-                self._writings.update(dict.fromkeys(writings(secret.value), secret))
-                self._encoded.update(dict.fromkeys(_encoded(secret.value), secret))
+        self._key = key
+        self._known = [_Known(secret) for secret in secrets if searchable(secret.value, public)]
 
     def mark(self, value):
         """Return what stands in the place of a value (str)."""
@@ -273,16 +288,14 @@ class Hider:
         """
         text = data.decode("utf-8", "surrogateescape")
         found = {(text.count("\n", 0, match.start()) + 1, "a private key") for match in _PRIVATE_KEY.finditer(text)}
-        for known in (self._writings, self._encoded):
-            for writing in known:
-                place = text.find(writing)
-                if place >= 0:
-                    found.add((text.count("\n", 0, place) + 1, known[writing].origin))
+        for known in self._known:
+            for writing in known.present_in(text):
+                found.add((text.count("\n", 0, text.find(writing)) + 1, known.secret.origin))
         return sorted(found)
 
     def text(self, text):
         """Return a text (str) of lines without secrets: of known values, and of what lines say is a secret."""
-        text = self._known(text)
+        text = self._without_known(text)
         lines, block = [], None
         for line in text.split("\n"):
             indent = len(line) - len(line.lstrip(" "))
@@ -309,7 +322,7 @@ class Hider:
             before = [""] + value[:-1]
             return [self.document(entry, _option(word) or name) for word, entry in zip(before, value)]
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return self.mark(str(value)) if str(value) in self._writings else value
+            return self.mark(str(value)) if any(known.secret.value == str(value) for known in self._known) else value
         if not isinstance(value, str) or not value:
             return value
         entry = _ENTRY.match(value)
@@ -319,15 +332,21 @@ class Hider:
 
     def line(self, text):
         """Return one text (str) without secrets that is no file: a word of a command, an address, a message."""
-        return self._phrases(self._known(text))
+        return self._phrases(self._without_known(text))
 
-    def _known(self, text):
+    def _without_known(self, text):
         text = _PRIVATE_KEY.sub(lambda found: self.mark(found.group()), text)
-        present = sorted((writing for writing in self._writings if writing in text), key=len, reverse=True)
-        if present:
-            text = re.sub("|".join(map(re.escape, present)),
-                          lambda found: self.mark(self._writings[found.group()].value), text)
-        for writing in self._encoded:
+        plain, encoded = {}, set()
+        for known in self._known:
+            for writing in known.present_in(text):
+                if writing in known.encoded:
+                    encoded.add(writing)
+                else:
+                    plain[writing] = known.secret.value
+        if plain:
+            longest_first = sorted(plain, key=len, reverse=True)
+            text = re.sub("|".join(map(re.escape, longest_first)), lambda found: self.mark(plain[found.group()]), text)
+        for writing in sorted(encoded):
             for _count in range(text.count(writing)):
                 place = text.find(writing)
                 if place < 0:

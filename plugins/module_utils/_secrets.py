@@ -20,6 +20,7 @@ import tarfile
 from . import _backup_set, _redact
 from ._errors import BackupError, IntegrityError, StorageError
 from ._stream import fsync_directory, plain_content
+from ._tracking import table
 
 KEY = "repository.key"
 _LARGEST = 1024 * 1024  # bytes of a file in an archive that may hold settings
@@ -63,13 +64,13 @@ class Known:
 
     def _read_backup(self, backup):
         stack = backup["stack"]
-        database = backup.get("database") or {}
+        database = table(backup.get("database"))
         names = [stack, backup["name"], database.get("name"), database.get("user"), database.get("container")]
-        names += [container.get("name") for container in backup.get("containers") or []]
+        names += [table(container).get("name") for container in backup.get("containers") or []]
         self.public.update(str(name).lower() for name in names if name)
         variables = self._read_containers(backup)
         for artefact in backup.get("artefacts") or []:
-            path = os.path.join(backup["path"], artefact["file"])
+            path = os.path.join(backup["path"], os.path.basename(artefact["file"]))
             known = (artefact.get("role"), artefact.get("sha256"))
             if known in self._seen or not os.path.isfile(path):
                 continue
@@ -77,7 +78,7 @@ class Known:
             where = "%s, stack %s" % (artefact["file"], stack)
             try:
                 self._read_artefact(artefact, path, backup, where, variables)
-            except (BackupError, tarfile.TarError, EOFError) as error:
+            except (BackupError, OSError, EOFError, tarfile.TarError, ValueError, TypeError, KeyError) as error:
                 self.warnings.append("%s of backup '%s' cannot be searched for passwords: %s" % (
                     artefact["file"], backup["name"], error))
 
@@ -107,7 +108,7 @@ class Known:
                 name = "hash of a password" if match.group(1).startswith(_HASHES) else "password"
                 self._add({match.group(1).replace("''", "'"): "%s of a database role" % name}, where)
         elif role == "application" or (role == "configuration" or small) and "tree" in artefact and ".tar" in path:
-            moodle = backup.get("moodle") or {}
+            moodle = table(backup.get("moodle"))
             wanted = posixpath.relpath(moodle["config"], moodle["root"]) if moodle.get("config") else "config.php"
             everything = role == "configuration" or small
             for name, text in _members(path, wanted, everything):

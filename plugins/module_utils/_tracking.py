@@ -49,6 +49,11 @@ def timestamp(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def table(value):
+    """Return a value of any type if it is a dict, else an empty one: metadata of others may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
 def render(entries):
     """Return the text (str) of the file; an entry that is there twice is written once. :raises: UsageError."""
     lines = [HEADER, "# " + "\t".join(Entry._fields)]

@@ -468,6 +468,23 @@ def test_what_is_not_tracked_cannot_be_recorded(lab):
     assert "begin" in lab.do("status")["backups"]["tracking_problem"]
 
 
+def test_a_backup_whose_metadata_lies_is_refused(recorded):
+    folder = make_backup(recorded.root, "school_2")
+    path = os.path.join(folder, "backup.json")
+    with open(path, encoding="utf-8") as handle:
+        document = json.load(handle)
+    document["artefacts"] += [{"file": "../school_1/database.dump.zst", "role": "compose"}]
+    document["moodle"] = "nonsense"
+    with open(path, "w", encoding="utf-8") as handle:
+        json.dump(document, handle)
+    with pytest.raises(IntegrityError, match="is not in its folder"):
+        recorded.do("recorded")
+    document["artefacts"].pop()
+    with open(path, "w", encoding="utf-8") as handle:
+        json.dump(document, handle)
+    assert recorded.do("recorded")["changed"]
+
+
 def test_a_folder_that_is_a_link_is_not_followed(recorded):
     elsewhere = recorded.folder / "elsewhere"
     elsewhere.mkdir()
