@@ -226,7 +226,8 @@ def find(path):
     while not os.path.isdir(above) and above != os.path.dirname(above):
         above = os.path.dirname(above)
     if Git(above).ask("rev-parse", "--show-toplevel") is None:
-        return None
+        # One that git does not trust, or that is broken, is not to be made anew: top() says what is wrong with it.
+        return top(path) if os.path.lexists(os.path.join(path, ".git")) else None
     if above != path:
         raise UsageError("%s is inside of a git repository" % path,
                          "Name the top of that repository, or a folder outside of it.")

@@ -266,6 +266,9 @@ def test_what_is_no_repository_is_said_to_be_none(lab):
     with pytest.raises(NotFoundError, match="not the working tree of a git repository") as caught:
         lab.do("snapshot")
     assert "action=init" in caught.value.hint
+    (lab.path / ".git").mkdir()
+    with pytest.raises(NotFoundError, match="not the working tree of a git repository"):
+        lab.do("initialized")
     lab.path = lab.folder / "file" / "tree"
     (lab.folder / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be made: Not a directory"):
@@ -274,8 +277,9 @@ def test_what_is_no_repository_is_said_to_be_none(lab):
 
 def test_a_missing_git_and_a_foreign_owner_are_named(recorded, monkeypatch):
     os.chown(recorded.path, 12345, 12345)
-    with pytest.raises(BackupError, match="belongs to somebody else") as caught:
-        recorded.do("snapshot")
+    for state in ("initialized", "snapshot"):
+        with pytest.raises(BackupError, match="belongs to somebody else") as caught:
+            recorded.do(state)
     assert "safe.directory" in caught.value.hint
     monkeypatch.setenv("PATH", str(recorded.folder))
     with pytest.raises(NotFoundError, match="program 'git' is not installed"):
