@@ -41,7 +41,8 @@ class Known:
 
     def __init__(self, root, not_secret=()):
         self._not_secret = frozenset(not_secret)
-        self._found, self.public, self.warnings, self._seen = {}, set(), [], set()
+        self._found, self.public, self.warnings = {}, set(), []
+        self._seen = {}  # the variables that an archive takes secrets from (set of str), by what tells it from others
         for backup in _backup_set.complete(root):
             self._read_backup(backup)
         self._read_setup(os.path.join(root.path, "setup"))
@@ -71,13 +72,14 @@ class Known:
         variables = self._read_containers(backup)
         for artefact in backup.get("artefacts") or []:
             path = os.path.join(backup["path"], os.path.basename(artefact["file"]))
-            known = (artefact.get("role"), artefact.get("sha256"))
-            if known in self._seen or not os.path.isfile(path):
-                continue
-            self._seen.add(known)
+            known = (artefact.get("role"), artefact.get("sha256") or path)
             where = "%s, stack %s" % (artefact["file"], stack)
             try:
-                self._read_artefact(artefact, path, backup, where, variables)
+                if known not in self._seen and os.path.isfile(path):
+                    self._seen[known] = set()
+                    self._read_artefact(artefact, path, backup, where, self._seen[known])
+                names = self._seen.get(known, ())
+                self._add({variables[name]: name for name in names if variables.get(name)}, where)
             except (BackupError, OSError, EOFError, tarfile.TarError, ValueError, TypeError, KeyError) as error:
                 self.warnings.append("%s of backup '%s' cannot be searched for passwords: %s" % (
                     artefact["file"], backup["name"], error))
@@ -99,7 +101,8 @@ class Known:
                 backup["name"], error))
             return {}
 
-    def _read_artefact(self, artefact, path, backup, where, variables):
+    def _read_artefact(self, artefact, path, backup, where, names):
+        """Take in one file of a backup, and the names of variables that it takes secrets from (names, a set)."""
         role, small = artefact.get("role"), os.path.getsize(path) <= _SMALL
         if role == "compose":
             self._add(_redact.harvest_text(_text_of(path)), where)
@@ -112,7 +115,7 @@ class Known:
             wanted = posixpath.relpath(moodle["config"], moodle["root"]) if moodle.get("config") else "config.php"
             everything = role == "configuration" or small
             for name, text in _members(path, wanted, everything):
-                self._add(_settings(name, text, variables), "%s in %s" % (name, where))
+                self._add(_settings(name, text, names), "%s in %s" % (name, where))
 
     def _read_setup(self, folder):
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
@@ -125,8 +128,8 @@ class Known:
                 self._add(values, "setup/%s" % entry)
 
 
-def _settings(name, text, variables):
-    """Return the secrets of a file ({value: name}), also those that it takes from variables (dict).
+def _settings(name, text, names):
+    """Return the secrets of a file ({value: name}); the names of variables that hold some are added to names (set).
 
     A file that is not for settings tells none, unless it is a single line under a name that says it is a secret.
     """
@@ -136,7 +139,7 @@ def _settings(name, text, variables):
     found = _redact.harvest_text(text, code=base.endswith(".php"))
     for line in text.split("\n"):
         if _redact.looks_secret(line.partition("=")[0]):
-            found.update({variables[name]: name for name in _GETENV.findall(line) if variables.get(name)})
+            names.update(_GETENV.findall(line))
     return found
 
 

@@ -35,11 +35,11 @@ def pack(path, files):
             archive.addfile(member, io.BytesIO(text.encode()))
 
 
-def make_backup(root, name, stack="school", password=PASSWORD, release="4.5"):
+def make_backup(root, name, stack="school", password=PASSWORD, release="4.5", getenv=SECRETS["getenv"]):
     begun = _backup_set.begin(root, stack, name, "me")
     folder = begun["folder"]
     definition = {"name": "%s-db" % stack, "image": "postgres:16", "config": {
-        "Env": ["POSTGRES_PASSWORD=%s" % password, "POSTGRES_USER=moodle", "DBX=%s" % SECRETS["getenv"],
+        "Env": ["POSTGRES_PASSWORD=%s" % password, "POSTGRES_USER=moodle", "DBX=%s" % getenv,
                 "URL=postgres://u:%s@db/moodle" % SECRETS["url"]],
         "Labels": {"auth": "Basic %s" % base64.b64encode(("moodle:%s" % password).encode()).decode()}}}
     texts = {

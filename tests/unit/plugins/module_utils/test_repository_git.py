@@ -186,6 +186,14 @@ def test_secrets_in_names_messages_and_keys_are_refused(recorded):
     assert recorded.do("snapshot")["changed"]
 
 
+def test_a_password_that_only_a_variable_holds_is_known_after_a_change_too(recorded):
+    make_backup(recorded.root, "school_2", getenv="another from getenv")
+    for secret in ("another from getenv", SECRETS["getenv"]):
+        recorded.write("note", secret)
+        with pytest.raises(IntegrityError, match="note holds DBX"):
+            recorded.do("snapshot")
+
+
 def test_what_only_sounds_like_a_secret_can_be_named(recorded):
     recorded.write("note", SECRETS["env"])
     with pytest.raises(IntegrityError, match=r"note holds API_TOKEN \(.env in configuration.tar, stack school\)"):
