@@ -42,7 +42,8 @@ _NAMED = re.compile(r"""(?<![\w.$>-])(?P<name>[\w.$>-]+)(?P<sep>["']?\]?\s{0,8}(
 _VALUE = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.|'')*'|[^\s"'#,;&|<>{}()\[\]]+""")
 # A line that is an assignment, to its end: YAML, an env file.
 _LINE = re.compile(
-    r"""[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?["']?(?P<name>[\w.$>-]+)["']?[ \t]*(?:=|:(?=[ \t]))[ \t]*(?P<value>\S.*)""")
+    r"""[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?(?P<open>["']?)(?P<name>[\w.$>-]+)(?P<close>["']?)"""
+    r"""[ \t]*(?:=|:(?=[ \t]))[ \t]*(?P<value>\S.*)""")
 _ENTRY = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.+)\Z", re.DOTALL)
 _REFERENCE = re.compile(r"""["']?(?:\$\w+|\$\{\w+\}|\$\{\w+:?\?[^}\n]*\})["']?(?![^\s,;}\])])""")
 _USERINFO = re.compile(
@@ -112,7 +113,7 @@ def harvest_text(text, code=False):
         if _COMMENT.match(line):
             continue
         whole = None if code else _whole_line(line)
-        pairs = [whole[:2]] if whole else []
+        pairs = [whole[:2]] if whole and whole[1][0] not in "[{" else []
         pairs += [(name, value) for name, value, _at in _assigned(line) if not code or value[0] in "\"'"]
         found.update({_unquoted(value): name for name, value in pairs if _is_worth(name, _unquoted(value))})
         for url in _USERINFO.finditer(line):
@@ -146,7 +147,10 @@ def _whole_line(line):
     match = _LINE.match(line)
     if match is None or not looks_secret(match.group("name")):
         return None
-    value = match.group("value").rstrip()
+    value, mark = match.group("value").rstrip(), match.group("open")
+    if mark and not match.group("close") and value.rstrip(",").endswith(mark):
+        value = value.rstrip(",")[:-1]  # the quotes are around the whole assignment
+        return (match.group("name"), value, match.start("value")) if value else None
     quoted = _VALUE.match(value) if value[0] in "\"'" else None
     if _is_open(match.group("name"), value) or (quoted and not value[quoted.end():].strip(" \t;,")):
         return None
@@ -308,9 +312,7 @@ class Hider:
                 if re.match(r"[|>][+-]?\d?\Z", value):
                     block = indent
                 else:
-                    # "- 'NAME=value'" and the like end with a quote that began before the name.
-                    quote_mark = value[-1] if value[-1] in "\"'" and value[0] != value[-1] else ""
-                    line = line[:start] + self.mark(value[:len(value) - len(quote_mark)]) + quote_mark
+                    line = line[:start] + self.mark(value) + line[start + len(value):]
             lines.append(self._phrases(line))
         return "\n".join(lines)
 

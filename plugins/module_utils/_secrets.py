@@ -113,7 +113,7 @@ class Known:
         elif role == "application" or (role == "configuration" or small) and "tree" in artefact and ".tar" in path:
             moodle = table(backup.get("moodle"))
             wanted = posixpath.relpath(moodle["config"], moodle["root"]) if moodle.get("config") else "config.php"
-            everything = role == "configuration" or small
+            everything = role != "application"
             for name, text in _members(path, wanted, everything):
                 self._add(_settings(name, text, names), "%s in %s" % (name, where))
 
@@ -136,6 +136,11 @@ def _settings(name, text, names):
     base = posixpath.basename(name)
     if not _SETTINGS.match(base):
         return {text: base} if _redact.looks_secret(base) and "\n" not in text.strip() else {}
+    if base.endswith(".json"):
+        try:
+            return _redact.harvest(json.loads(text))
+        except ValueError:
+            pass  # it is searched as the lines that it is
     found = _redact.harvest_text(text, code=base.endswith(".php"))
     for line in text.split("\n"):
         if _redact.looks_secret(line.partition("=")[0]):

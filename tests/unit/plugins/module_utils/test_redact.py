@@ -199,6 +199,8 @@ def test_what_lines_of_settings_hold_is_harvested():
     assert set(_redact.harvest_text(php, code=True)) == {"it's \\ \"x\"", "salt", "array"}
     assert set(_redact.harvest_text(php)) == {"it's \\ \"x\"", "salt", "array"}
     assert set(_redact.harvest_text("export DB_PASSWORD='a b'\nNAME=x\nAPI_KEY=k # note\n")) >= {"a b"}
+    assert _redact.harvest_text('  - "DB_PASSWORD=geheim",\n') == {"geheim": "DB_PASSWORD"}
+    assert _redact.harvest_text('"auth": ["manual", "nologin"],\n"token": "geheim",\n') == {"geheim": "token"}
     assert "geheim one two" in _redact.harvest_text(COMPOSE)
     assert "${DB_PASSWORD:?set it}" not in _redact.harvest_text(COMPOSE)
 
