@@ -110,7 +110,8 @@ _HINT = "Take the file of an earlier commit: git checkout <commit> -- %s" % FILE
 
 
 def _order(entry):
-    return (entry.created, entry.name, entry.storage, entry.where, entry.artefact, str(entry.size), str(entry.sha256))
+    return (entry.created, entry.name, entry.storage, entry.where, entry.artefact, entry.stack, str(entry.size),
+            str(entry.sha256))
 
 
 def _fields(entry):
