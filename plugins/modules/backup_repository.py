@@ -13,7 +13,7 @@ version_added: 0.2.0
 description:
   - Commits what describes a backup, without any secret, to a git repository on the managed host, so that every backup
     is known, two of them can be compared, and a change of a stack's configuration can be reviewed.
-  - The artefacts themselves stay outside of git; RV(ignore:.backup_tracking) says where each of them is.
+  - The artefacts themselves stay outside of git; C(.backup_tracking) says where each of them is.
   - Before anything is committed or pushed, every file in it is searched for the secrets of all stacks that have backups
     below O(root), in whatever writing, and for private keys. If there is one, nothing is committed, and no trace of the
     file is left in the repository.
@@ -43,8 +43,8 @@ attributes:
 options:
   state:
     description:
-      - V(initialized) makes the repository, unless it is one, and commits a block in RV(ignore:.gitignore) that keeps
-        large artefacts and secrets out, RV(ignore:.backup_tracking), and a README. Other changes are not committed.
+      - V(initialized) makes the repository, unless it is one, and commits a block in C(.gitignore) that keeps
+        large artefacts and secrets out, C(.backup_tracking), and a README. Other changes are not committed.
       - V(snapshot) commits everything that has changed and is not ignored.
       - V(recorded) does the same, together with what describes the backup O(name), in C(backups/<name>/) and, for the
         newest one of a stack, in C(stacks/<stack>/).
@@ -94,7 +94,7 @@ options:
     type: str
   host:
     description:
-      - What the host is called in RV(ignore:.backup_tracking), such as its name in the inventory.
+      - What the host is called in C(.backup_tracking), such as its name in the inventory.
       - The default is its own name.
     type: str
   forget:
@@ -231,7 +231,7 @@ backups:
   description:
     - C(count), C(size) (bytes, without pools) and C(latest) of the backups on this host; how many are C(tracked), the
       C(latest_tracked) one, those that are C(not_tracked), those that are tracked and not here (C(gone)); and
-      C(tracking_problem) if RV(ignore:.backup_tracking) cannot be read.
+      C(tracking_problem) if C(.backup_tracking) cannot be read.
   type: dict
   returned: state is status
 remote:
