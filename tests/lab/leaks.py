@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import stat
 import subprocess
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 # Where a secret may be, in a backup. Everything else, and all secrets that are not named here, must be clean.
@@ -90,6 +93,35 @@ def in_backup(root: Path, secrets: dict[str, str]) -> list[str]:
         if met[name] != places:  # else nothing at all would have been looked for
             problems.append("%s is missing in %s" % (name, ", ".join(sorted(places - met[name]))))
     return problems
+
+
+def in_history(repository: Path, secrets: dict[str, str]) -> list[str]:
+    """Return what is wrong with anything that a git repository holds: objects of all kinds, also those that nothing refers
+    to, names, logs and settings (list of str)."""
+    git = ["git", "-C", str(repository)]
+    objects = subprocess.run([*git, "cat-file", "--batch-all-objects", "--batch"], check=True, capture_output=True).stdout
+    folder = repository if (repository / "HEAD").exists() else repository / ".git"
+    files = [path for path in folder.rglob("*") if path.is_file() and "objects" not in path.relative_to(folder).parts]
+    texts = {"an object": objects, **{str(path): path.read_bytes() + os.fsencode(path) for path in files}}
+    problems = ["%s is in %s of %s" % (name, where, repository) for where, text in texts.items()
+                for name in {*found_in(text, secrets), *_disguised_in(text, secrets)}]
+    sizes = subprocess.run([*git, "cat-file", "--batch-all-objects", "--batch-check"], check=True, capture_output=True, text=True)
+    problems += ["%s has a large object: %s" % (repository, line) for line in sizes.stdout.splitlines() if int(line.split()[2]) > 500000]
+    if b"<hidden:" not in objects or b"backup_manifest.txt" not in objects or b"POSTGRES_USER" not in objects:
+        problems.append("%s does not even have what it should" % repository)  # else nothing would have been looked for
+    return problems
+
+
+def _disguised_in(text: bytes, secrets: dict[str, str]) -> list[str]:
+    """Return the names of the secrets that are in a text in a writing that nobody reads, but anybody can."""
+    found = []
+    for name, value in secrets.items():
+        forms = {urllib.parse.quote(value, safe=""), urllib.parse.quote(value), urllib.parse.quote_plus(value), value.encode().hex(),
+                 value.replace("$", "$$"), json.dumps(value)[1:-1].replace("$", "$$"), json.dumps(json.dumps(value))[3:-3]}
+        forms |= {base64.b64encode(b"x" * before + value.encode()).decode()[(8 * before + 5) // 6:-4] for before in range(3)}
+        if any(form.encode() in text for form in forms):
+            found.append(name)
+    return found
 
 
 def _content(path: Path) -> bytes:

@@ -23,7 +23,7 @@ import yaml
 
 from . import texts
 from .browser import Browser, prove, stored_files
-from .leaks import in_backup
+from .leaks import in_backup, in_history
 from .postgres import Postgres
 from .state import capture
 
@@ -284,6 +284,14 @@ class Site:
         if problems:
             raise SystemExit("\n".join(problems))
         return "no secret is where it does not belong"
+
+    def history(self) -> str:
+        """Look for secrets in all that the site's git repositories hold; raise if there is anything."""
+        secrets = dict(self.secrets(), compose="another secret")
+        problems = [problem for name in ("tree", "remote.git", "clone") for problem in in_history(self.folder / name, secrets)]
+        if problems:
+            raise SystemExit("\n".join(problems))
+        return "no secret is in any history"
 
     def address(self) -> str:
         bound = self.engine.containers.get(self.web).attrs["HostConfig"]["PortBindings"]["80/tcp"][0]
