@@ -241,5 +241,3 @@ def running(root, name):
         yield fd
     finally:
         os.close(fd)
-
-

@@ -160,7 +160,7 @@ class Repository:
         """Commit what has changed in the working tree."""
         tree = self.tree(_git.top(self.path))
         with tree.locked():
-            return self._result(tree.commit(self.params["message"], check_mode=self.check_mode))
+            return self._result(tree.commit(self.params["commit_message"], check_mode=self.check_mode))
 
     def recorded(self):
         """Commit what describes a backup, where its artefacts are, and what has changed in the working tree."""
@@ -187,7 +187,7 @@ class Repository:
             if newest:
                 files.update(self._outdated(git, files, "stacks/%s" % backup["stack"]))
             files[_tracking.FILENAME] = _tracking.render(self._with_copies(entries, found, hider))
-            done = tree.commit(self.params["message"], "Backup %s" % backup["name"], files, check_mode=self.check_mode)
+            done = tree.commit(self.params["commit_message"], "Backup %s" % backup["name"], files, check_mode=self.check_mode)
         return self._result(done, name=backup["name"])
 
     @staticmethod
@@ -268,7 +268,7 @@ class Repository:
         tree = self.tree(git)
         with tree.locked():
             tracked = _tracking.names(self.entries())
-            message = self.params["message"] or "Release %s" % name
+            message = self.params["commit_message"] or "Release %s" % name
             message = "%s\n\nLatest backup: %s\n" % (message.strip(), tracked[-1] if tracked else "none")
             changed = tree.tag(name, message, self.check_mode)
         return {"changed": changed, "tag": name, "message": message, "commit": tree.head(),

@@ -42,7 +42,7 @@ options:
     description: Whether it went well.
     type: bool
     required: true
-  message:
+  text:
     description: What to tell people about it, without secrets. Of a long text the first 2000 characters are kept.
     type: str
     required: true
@@ -58,7 +58,7 @@ EXAMPLES = r"""
     stack: school
     job: backup
     ok: false
-    message: The storage did not answer.
+    text: The storage did not answer.
 """
 
 RETURN = r"""
@@ -82,7 +82,7 @@ def work(params, check_mode):
     warnings = []
     if not check_mode:
         warnings = _outcome.note(
-            root, params["stack"], params["job"], params["ok"], params["message"], params["seconds"])
+            root, params["stack"], params["job"], params["ok"], params["text"], params["seconds"])
     return {"changed": not warnings, "noted": not warnings, "warnings": warnings}
 
 
@@ -93,7 +93,7 @@ def main():
             "stack": {"type": "str", "required": True},
             "job": {"type": "str", "choices": list(_notes.JOBS), "required": True},
             "ok": {"type": "bool", "required": True},
-            "message": {"type": "str", "required": True},
+            "text": {"type": "str", "required": True},
             "seconds": {"type": "float"},
         },
         docker=False,

@@ -109,7 +109,7 @@ options:
     type: list
     elements: str
     default: []
-  message:
+  commit_message:
     description:
       - Message of the commit or of the tag. The default names the files that were added, changed and removed.
       - V(state=initialized), V(state=cleaned), V(state=status) and V(state=synced) have no use for it and refuse it.
@@ -256,8 +256,8 @@ STATES = {
 
 def work(params, check_mode):
     """Return the result of one call (dict)."""
-    if params["message"] and params["state"] not in ("snapshot", "recorded", "tagged"):
-        raise UsageError("A message is given, and nothing that state=%s does has one of yours" % params["state"],
+    if params["commit_message"] and params["state"] not in ("snapshot", "recorded", "tagged"):
+        raise UsageError("A commit_message is given, and nothing that state=%s does has one of yours" % params["state"],
                          "Leave it out.")
     return STATES[params["state"]](Repository(params, check_mode))
 
@@ -279,7 +279,7 @@ def main():
             "host": {"type": "str"},
             "forget": {"type": "list", "elements": "str", "default": []},
             "gone": {"type": "list", "elements": "str", "default": []},
-            "message": {"type": "str"},
+            "commit_message": {"type": "str"},
             "tag": {"type": "str"},
             "author_name": {"type": "str", "default": "Moodle backup"},
             "author_email": {"type": "str", "default": "moodle-backup@localhost"},

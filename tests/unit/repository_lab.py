@@ -86,7 +86,7 @@ class Lab:
 
     def repository(self, check_mode=False, **params):
         defaults = dict.fromkeys(
-            ("message", "remote", "ssh_key", "ssh_host_key", "user", "password", "stack", "tag"))
+            ("commit_message", "remote", "ssh_key", "ssh_host_key", "user", "password", "stack", "tag"))
         defaults.update(path=str(self.path), root=self.root.path, branch="main", host="docker1", name="latest",
                         forget=[], gone=[], not_secret=[], author_name="A", author_email="a@b", max_size=1000000)
         return Repository(dict(defaults, **params), check_mode)

@@ -251,6 +251,8 @@ def test_a_garbled_damaged_record_lets_no_backup_count_as_good(root, damaged):
         handle.write(damaged)
     (entry,) = _catalog.survey(root)
     assert entry["state"] == "broken" and "damaged.json cannot be read" in entry["reason"]
+
+
 def test_a_backup_that_is_being_fetched_is_alive(root):
     make(root, "one")
     partial = root.partial("school", "two")

@@ -56,7 +56,7 @@ def test_a_script_that_fails_anywhere_fails():
 ])
 def test_each_failure_says_what_to_do(stderr, rc, kind, hint):
     error = Shell({"host": "h", "user": "u"}).failure("trying", CommandError("x", rc=rc, stderr=stderr))
-    assert type(error) is kind and (hint is None or hint in error.hint)
+    assert error.__class__ is kind and (hint is None or hint in error.hint)
     assert error.message.startswith("u@h: trying failed: ")
 
 

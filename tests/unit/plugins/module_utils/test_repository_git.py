@@ -152,7 +152,7 @@ def test_a_snapshot_takes_everything_and_says_what(recorded):
         "added    code/a b.php\nadded    code/ü.php\n")
     assert git(recorded.path, "status", "--porcelain") == "" and git(recorded.path, "fsck", "--strict") == ""
     assert recorded.do("snapshot") == dict(done, changed=False, changes=[], commit=None, message=None)
-    assert recorded.do("snapshot", message="x")["commit"] is None
+    assert recorded.do("snapshot", commit_message="x")["commit"] is None
 
 
 @pytest.mark.parametrize("key", sorted(SECRETS))
@@ -175,7 +175,7 @@ def test_secrets_in_names_messages_and_keys_are_refused(recorded):
         recorded.do("snapshot")
     (recorded.path / "Adm1n of school.txt").rename(recorded.path / "fine.txt")
     with pytest.raises(IntegrityError, match="message of the commit"):
-        recorded.do("snapshot", message="the password is Adm1n of school")
+        recorded.do("snapshot", commit_message="the password is Adm1n of school")
     recorded.write("fine.txt", "-----BEGIN RSA PRIVATE KEY-----\nx\n")
     with pytest.raises(IntegrityError, match="fine.txt holds a private key in line 1"):
         recorded.do("snapshot")
@@ -359,7 +359,7 @@ def test_a_backup_of_another_stack_and_the_code_go_into_the_same_commit(recorded
     recorded.write("code.php", "<?php")
     with pytest.raises(UsageError, match="several stacks"):
         recorded.do("recorded")
-    done = recorded.do("recorded", stack="college", message="Before the update")
+    done = recorded.do("recorded", stack="college", commit_message="Before the update")
     assert {"code.php", "stacks/college/moodle.json"} <= {change["path"] for change in done["changes"]}
     assert git(recorded.path, "log", "-1", "--format=%s") == "Before the update\n"
     with pytest.raises(NotFoundError, match="no backup 'nothing'"):
@@ -655,7 +655,7 @@ def test_status_tells_how_things_are(recorded):
 
 
 def test_a_tag_does_not_move_and_has_a_name_that_git_takes(recorded):
-    recorded.do("tagged", tag="v1", message="First")
+    recorded.do("tagged", tag="v1", commit_message="First")
     recorded.write("a", "x")
     recorded.do("snapshot")
     with pytest.raises(UsageError, match="'v1' exists already, on another commit"):
