@@ -23,8 +23,8 @@ SECRETS = {"database": PASSWORD, "salt": "salt & pepper", "admin": "Adm1n of sch
 
 
 def git(path, *arguments, stdin=None):
-    return subprocess.run(["git", "-C", str(path), *arguments], check=True, capture_output=True, text=True,
-                          input=stdin).stdout
+    return subprocess.run(["git", "-C", str(path), *arguments], check=True, capture_output=True,
+                          encoding="utf-8", input=stdin).stdout
 
 
 def pack(path, files):
