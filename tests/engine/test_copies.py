@@ -94,10 +94,14 @@ def outcome(root):
 
 
 @pytest.fixture
-def call():
+def call(monkeypatch):
     """A function that runs backup_copy, or another module, and returns the result; with fails=True it has to fail."""
 
     from ansible_collections.moodleclaude.backup.plugins.module_utils import _remote_shell
+
+    # A module sets both for its process, and this process has other tests to run.
+    monkeypatch.setattr(os, "umask", lambda _mask: 0)
+    monkeypatch.setenv("LC_ALL", "C")
 
     def run(state, root, *copies, check=False, fails=False, module="backup_copy", **options):
         arguments = dict(options, root=root.path, copies=list(copies), state=state, _ansible_check_mode=check)
