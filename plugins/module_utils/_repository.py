@@ -187,7 +187,8 @@ class Repository:
             if newest:
                 files.update(self._outdated(git, files, "stacks/%s" % backup["stack"]))
             files[_tracking.FILENAME] = _tracking.render(self._with_copies(entries, found, hider))
-            done = tree.commit(self.params["commit_message"], "Backup %s" % backup["name"], files, check_mode=self.check_mode)
+            done = tree.commit(self.params["commit_message"], "Backup %s" % backup["name"], files,
+                               check_mode=self.check_mode)
         return self._result(done, name=backup["name"])
 
     @staticmethod
