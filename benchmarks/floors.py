@@ -37,8 +37,9 @@ _IN_DATABASE = f"docker exec {stack.DATABASE} sh -c"
 BACKUP = {
     "images": Floor("docker save of both images through zstd",
                     f"docker save {stack.IMAGES['web']} {stack.IMAGES['db']} | {_ZSTD} -c >{_SAVED}"),
-    "database": Floor("pg_dump to /dev/null in the container",
-                      f"{_IN_DATABASE} 'pg_dump -U moodle -f /dev/null moodle'"),
+    "database": Floor("pg_dump through zstd in the container, to the host",
+                      f"{_IN_DATABASE} 'pg_dump -U moodle -Fc -Z0 moodle | {_ZSTD} -c' >floor-dump",
+                      after="rm floor-dump"),
     "code": Floor("tar of the code through zstd, on the host",
                   "tar -C \"$(docker inspect -f '{{.GraphDriver.Data.MergedDir}}' " + stack.WEB + ")" + stack.CODE
                   + f'" -cf - . | {_ZSTD} -c >floor-code', after="rm floor-code"),

@@ -1,7 +1,8 @@
-"""Runs every kind of test one after another and says what passed. Called by tests/tools/test.
+"""Runs every kind of test and says what passed. Called by tests/tools/test.
 
-Prints a row for each stage, the end of the log of each failed one, and as the last line `N passed, M failed`, where
-each pytest test, linter, sanity test, integration target and Molecule scenario counts as one.
+Stages run in two lanes, since most of them wait more than they work. Prints a row for each stage that has ended, the
+end of the log of each failed one, and as the last line `N passed, M failed`, where each pytest test, linter, sanity
+test, integration target and Molecule scenario counts as one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -24,6 +27,7 @@ RESULTS = ROOT / ".test-results"
 TAIL_LINES = 60
 # A stage that hangs must not hang everything.
 TIMEOUT = 3600  # seconds
+LANES = 2
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Stage:
     name: str
     command: list[str]
     count: Callable[[int, Path], tuple[int, int, int]]
+    needs_images: bool = False
 
 
 def count_one(status: int, log: Path) -> tuple[int, int, int]:
@@ -99,8 +104,9 @@ def log_of(name: str) -> Path:
     return RESULTS / (name.replace(" ", "-") + ".log")
 
 
-def pytest_stage(name: str) -> Stage:
-    return Stage(name, [str(TOOLS / name), f"--junitxml={junit_path(log_of(name))}"], count_pytest)
+def pytest_stage(tool: str, *names: str) -> Stage:
+    name = " ".join([tool, *names])
+    return Stage(name, [str(TOOLS / tool), *names, f"--junitxml={junit_path(log_of(name))}"], count_pytest, bool(names))
 
 
 def nothing_to_run(what: str) -> Stage:
@@ -108,25 +114,74 @@ def nothing_to_run(what: str) -> Stage:
     return Stage(what, [sys.executable, "-c", f"raise SystemExit('there is no {what} test to run')"], count_one)
 
 
-def single_stages(tool: str) -> list[Stage]:
-    names = listed(tool)
-    if not names:
-        return [nothing_to_run(tool)]
-    return [Stage(f"{tool} {name}", [str(TOOLS / tool), name], count_one) for name in names]
+def single_stages(tool: str, needs_images: bool = False) -> list[Stage]:
+    return [Stage(f"{tool} {name}", [str(TOOLS / tool), name], count_one, needs_images) for name in listed(tool)] or [
+        nothing_to_run(tool)]
 
 
 def all_stages() -> list[Stage]:
-    """The quick ones first; what needs no Docker engine before what does."""
-    stages = single_stages("lint")
-    stages.append(Stage("sanity", [str(TOOLS / "sanity")], count_sanity))
-    stages.append(pytest_stage("unit"))
-    stages.append(Stage("images", [str(ROOT / "tests" / "images" / "build"), "--all"], count_preparation))
-    if (ROOT / "tests" / "engine").is_dir():
-        stages.append(pytest_stage("engine"))
-    return stages + single_stages("integration") + single_stages("molecule")
+    """The images first, which others wait for; of those others the long ones first, so that the lanes end together."""
+    stages = [Stage("images", [str(ROOT / "tests" / "images" / "build"), "--all"], count_preparation)]
+    stages += [pytest_stage("unit"), Stage("sanity", [str(TOOLS / "sanity")], count_sanity)]
+    stages += single_stages("lint")
+    stages += [pytest_stage("engine", name) for name in listed("engine")] or [nothing_to_run("engine")]
+    return stages + single_stages("molecule", True) + single_stages("integration", True)
 
 
-def run(stage: Stage) -> Outcome:
+class Lanes:
+    """Takes stages from a list, several at once, until none is left."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self.outcomes: list[Outcome] = []
+        self._waiting = deque(stages)
+        self._running: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._images_built = threading.Event()
+        self._failure: BaseException | None = None
+
+    def go(self) -> list[Outcome]:
+        lanes = [threading.Thread(target=self._lane, daemon=True) for _number in range(LANES)]
+        for lane in lanes:
+            lane.start()
+        try:
+            for lane in lanes:
+                while lane.is_alive():  # a signal is only noticed between two waits
+                    lane.join(1)
+        except BaseException:
+            self._stop()
+            raise
+        if self._failure:
+            raise self._failure
+        return self.outcomes
+
+    def _lane(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    if not self._waiting:
+                        return
+                    stage = self._waiting.popleft()
+                if stage.needs_images:
+                    self._images_built.wait()
+                outcome = run(stage, self._running)
+                if stage.count is count_preparation:
+                    self._images_built.set()
+                with self._lock:
+                    self.outcomes.append(outcome)
+                    print(outcome.row, flush=True)
+        except BaseException as error:
+            self._failure = error
+            self._waiting.clear()
+            self._images_built.set()
+
+    def _stop(self) -> None:
+        self._waiting.clear()
+        for process in list(self._running):
+            end(process)
+
+
+def run(stage: Stage, running: set[subprocess.Popen]) -> Outcome:
+    """Run a stage to its end; meanwhile its process is in `running`."""
     log = log_of(stage.name)
     started = time.monotonic()
     with log.open("wb") as stream:
@@ -138,15 +193,15 @@ def run(stage: Stage) -> Outcome:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        running.add(process)
         try:
             status = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             end(process)
             status = process.returncode
             stream.write(f"\nstopped: {stage.name} took more than {TIMEOUT} s\n".encode())
-        except BaseException:
-            end(process)
-            raise
+        finally:
+            running.discard(process)
     passed, failed, skipped = stage.count(status, log)
     if not failed and (status != 0 or not passed) and stage.count is not count_preparation:
         failed = 1
@@ -182,11 +237,7 @@ def main() -> int:
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir()
 
-    outcomes = []
-    for stage in all_stages():
-        outcomes.append(run(stage))
-        print(outcomes[-1].row, flush=True)
-
+    outcomes = Lanes(all_stages()).go()
     for outcome in outcomes:
         if outcome.failed:
             print(f"\n--- {outcome.name}: end of {outcome.log.relative_to(ROOT)}\n{tail(outcome.log)}")
