@@ -11,37 +11,39 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import threading
 
 from . import _lock
-from ._docker_exec import ExecStream, translated
+from ._docker_exec import ExecStream, library, translated
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
-
-with contextlib.suppress(ImportError):
-    import docker
-    import docker.tls
 
 HELPER_LABEL = "org.moodleclaude.backup.helper"
 _OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes; what run() keeps in memory at the most
 
 
 class Engine:
-    """A connection to one Docker Engine.
+    """One Docker Engine, connected to when something is asked of it for the first time.
 
     :param params: dict with the keys of _module.DOCKER_OPTIONS.
     """
 
     def __init__(self, params):
-        self.url = params["docker_host"]
-        tls = None
-        if params["tls"] or params["validate_certs"]:
-            pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
-            tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])
-        with translated("Connecting to %s" % self.url):
-            self.api = docker.APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
+        self.url, self._params = params["docker_host"], params
         self._info = None
+
+    @functools.cached_property
+    def api(self):
+        """The connection (docker.APIClient)."""
+        params, tls = self._params, None
+        with translated("Connecting to %s" % self.url):
+            if params["tls"] or params["validate_certs"]:
+                pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
+                tls = library("docker.tls").TLSConfig(client_cert=pair, ca_cert=params["ca_path"],
+                                                      verify=params["validate_certs"])
+            return library().APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
 
     # --- the engine ---------------------------------------------------------------------------------------------
 

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import os
 import socket
 import struct
 import time
-import traceback
 
-from ._errors import CommandError, EngineError, NotFoundError
-
-try:
-    import docker
-    import docker.errors
-    import requests.exceptions
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
+from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 _STDOUT, _STDERR = 1, 2
+
+
+@functools.cache
+def library(name="docker"):
+    """Return the Docker SDK, or a module of it or of what it is built on.
+
+    Only when something is asked of the engine: to load it takes longer than all that many a module does.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError("The Docker SDK for Python cannot be loaded (%s)" % error,
+                          "Install the Python package 'docker' on this host.") from error
 
 
 @contextlib.contextmanager
@@ -31,17 +36,27 @@ def translated(what):
     """Turn every error of the SDK into one of ours; what (str) says what was being done."""
     try:
         yield
-    except docker.errors.NotFound as error:
-        raise NotFoundError("%s: %s" % (what, error.explanation or error)) from error
-    except docker.errors.APIError as error:
-        raise EngineError("%s: %s" % (what, error.explanation or error)) from error
-    except requests.exceptions.ReadTimeout as error:
-        raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineError(
-            "%s: the Docker Engine cannot be reached (%s)" % (what, error),
-            "Check that it runs on this host, and 'docker_host'.",
-        ) from error
+    except BackupError:
+        raise
+    except Exception as error:
+        described = _described(what, error)
+        if described is None:
+            raise
+        raise described from error
+
+
+def _described(what, error):
+    """Return the error (BackupError) that one of the SDK means, or None if it is not one of these."""
+    errors, transport = library("docker.errors"), library("requests.exceptions")
+    if isinstance(error, errors.APIError):
+        kind = NotFoundError if isinstance(error, errors.NotFound) else EngineError
+        return kind("%s: %s" % (what, error.explanation or error))
+    if isinstance(error, transport.ReadTimeout):
+        return EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.")
+    if isinstance(error, (errors.DockerException, transport.RequestException, OSError)):
+        return EngineError("%s: the Docker Engine cannot be reached (%s)" % (what, error),
+                           "Check that it runs on this host, and 'docker_host'.")
+    return None
 
 
 class ExecStream:

@@ -5,6 +5,7 @@
 """The seam between AnsibleModule and everything below it."""
 from __future__ import annotations
 
+import importlib.util
 import os
 import traceback
 
@@ -40,6 +41,7 @@ def build_module(argument_spec, docker=True, kind=AnsibleModule, **kwargs):
 
     :param argument_spec: dict as AnsibleModule takes it; the Docker connection options are added when docker is true.
     :param docker: bool, whether the module talks to the Docker Engine; then a missing Docker SDK ends the module.
+        (One that is there but cannot be loaded is an error when something is asked of the engine.)
     :param kind: the class, AnsibleModule or one made from it.
     :param kwargs: passed to AnsibleModule (supports_check_mode, required_one_of, ...).
     """
@@ -50,11 +52,8 @@ def build_module(argument_spec, docker=True, kind=AnsibleModule, **kwargs):
     # Child processes must speak plain English and sort bytewise, whatever the operator's locale is.
     os.environ["LC_ALL"] = "C"
     _lock.hold_from_environment()
-    if docker:
-        from ._docker_exec import IMPORT_ERROR
-
-        if IMPORT_ERROR:
-            module.fail_json(msg=missing_required_lib("docker"), exception=IMPORT_ERROR)
+    if docker and importlib.util.find_spec("docker") is None:
+        module.fail_json(msg=missing_required_lib("docker"))
     return module
 
 
