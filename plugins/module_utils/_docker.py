@@ -45,6 +45,10 @@ class Engine:
                                                       verify=params["validate_certs"])
             return library().APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
 
+    def ensure_reachable(self):
+        """Connect now, so that an engine that cannot be reached is an EngineError here, before anything is begun."""
+        self.version()
+
     # --- the engine ---------------------------------------------------------------------------------------------
 
     def info(self):

@@ -111,6 +111,16 @@ def fails(site, settings, changed, name, *expected, touched=False, **more):
     assert touched or (now.id, now.attrs["State"]["StartedAt"]) == (web.id, web.attrs["State"]["StartedAt"])
 
 
+def test_engine_that_cannot_be_reached(site, settings, changed):
+    there = "unix:///nowhere.sock"
+    code, output = run("restore", dict(settings, moodle_backup_name="good", moodle_backup_docker_host=there))
+    assert code != 0
+    message = output.rsplit("Nothing was restored on localhost: ", maxsplit=1)[-1]
+    assert "Take the stack for this restore" in message and "%s: the Docker Engine cannot be reached" % there in message
+    assert differences(changed, site.state()) == []
+    assert traces(site) == []
+
+
 def test_damaged_images(site, settings, changed, forge):
     def edit(folder, metadata):
         (folder / "images.tar").write_bytes(b"this is no archive of images" * 1000)
