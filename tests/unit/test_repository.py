@@ -181,6 +181,14 @@ def command_text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def check_order(root: Path) -> Iterator[str]:
+    """No list goes through a filter that makes a set of it: what comes out has another order in each run."""
+    for path in sorted({*task_files(root), *root.glob("roles/*/*/*.yml"), *root.glob("roles/*/templates/**/*.j2")}):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if found := re.search(r"\|\s*(difference|intersect|symmetric_difference|union)\(", line):
+                yield f"{name(root, path)}:{number}: the filter {found[1]} does not keep the order of a list"
+
+
 CHECKS = [
     check_headers,
     check_action_group,
@@ -190,6 +198,7 @@ CHECKS = [
     check_links,
     check_lengths,
     check_pipefail,
+    check_order,
 ]
 
 
@@ -250,6 +259,7 @@ BROKEN = [
     (check_pipefail, {"roles/r/tasks/a.yml": "- ansible.builtin.shell: a | b"}, "roles/r/tasks/a.yml: shell without"),
     (check_pipefail, {"playbooks/p.yml": "- tasks:\n  - block:\n    - shell:\n        cmd: a | b"}, "playbooks/p.yml"),
     (check_pipefail, {"molecule/m/verify.yml": "- tasks:\n  - command:\n      argv: [sh, -c, a | b]"}, "molecule/m/"),
+    (check_order, {"roles/r/vars/main.yml": "a: \"{{ b\n  | difference(c) }}\""}, "main.yml:2: the filter difference"),
 ]
 
 
