@@ -104,7 +104,8 @@ BASES = {
     # A Docker host that runs its own schedule: systemd and cron, and Ansible to be called by them.
     "host": Base(
         suite="bookworm",
-        packages=("systemd", "cron", "python3", "python3-docker", "zstd"),
+        packages=("systemd", "cron", "python3", "python3-docker", "zstd", "docker.io", "iptables", "openssh-server", "rsync",
+                  "sudo"),
         exclude=_NO_DOCS,
         wheels=("ansible-core==2.19.14",),
         after=(
