@@ -13,6 +13,7 @@ from pathlib import Path
 
 import floors
 import plot
+import report_fleet
 import report_growth
 import targets
 from tables import FIGURES, MB, STEPS, number, ratio, table, typical
@@ -23,7 +24,8 @@ SLOW_TASK = 0.8  # seconds; what is shorter is added up
 
 def text(results: dict) -> str:
     """The whole report of one series."""
-    parts = {"comparison": comparison, "growth": report_growth.parts, "memory": memory}[results["series"]](results)
+    parts = {"comparison": comparison, "growth": report_growth.parts, "memory": memory,
+             "fleet": report_fleet.parts}[results["series"]](results)
     head = [f"Machine: {machine_line(results['machine'])}.", conditions(results)]
     return "\n\n".join(part for part in head + parts if part)
 

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs over several hosts as ansible-playbook ends them. The job is a clean-up, which needs no Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    """Returns a function that runs the playbook cleanup over good, bad and absent hosts; it gives status and report."""
+    (tmp_path / "root" / "backups").mkdir(parents=True, mode=0o700)
+    (tmp_path / "file").write_text("no folder\n")
+    common = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
+    good = dict(common, moodle_backup_root=str(tmp_path / "root"), moodle_backup_stack="school")
+    bad = dict(common, moodle_backup_root=str(tmp_path / "file"), moodle_backup_stack="school")
+    # Nobody listens there.
+    absent = {"ansible_host": "127.0.0.1", "ansible_port": 1, "moodle_backup_stack": "school"}
+    listed = dict(good, moodle_backup_stacks=[{"project": "school"}, {"container": "c", "stack": "college"}])
+    del listed["moodle_backup_stack"]
+    wrong = dict(listed, moodle_backup_stacks="x")
+    hosts = {"absent": absent, "bad": bad, "good": good, "listed": listed, "wrong": wrong}
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": {"moodle_backup_serial": 1}}}))
+
+    def run(limit, *options):
+        report = tmp_path / "report.json"
+        report.unlink(missing_ok=True)
+        words = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, "moodleclaude.backup.cleanup",
+                 "--limit", limit, "-e", "moodle_backup_report_file=%s" % report, *options]
+        environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_SHOW_CUSTOM_STATS="1",
+                           ANSIBLE_LOCAL_TEMP=str(tmp_path / "tmp"), ANSIBLE_REMOTE_TEMP=str(tmp_path / "tmp"))
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+        assert report.exists(), done.stdout + done.stderr
+        return done, json.loads(report.read_text())
+
+    return run
+
+
+def states(report):
+    return {(row["host"], row["stack"]): row["state"] for row in report["stacks"]}
+
+
+def test_one_host_after_the_other_whatever_fails_and_the_status_tells_that_some_did(fleet):
+    done, report = fleet("all")
+    assert done.returncode == 2, done.stdout
+    assert states(report) == {
+        ("absent", ""): "unreachable", ("bad", "school"): "failed", ("good", "school"): "done",
+        ("listed", "school"): "done", ("listed", "college"): "done", ("wrong", ""): "failed"}
+    assert done.stdout.count("PLAY [Remove old backups]") == 5  # moodle_backup_serial, from the inventory
+    assert report["result"] == "some failed"
+    said = " ".join(done.stdout.split())
+    assert "cleanup on 5 hosts: 3 OF 6 STACKS FAILED" in said
+    assert '"moodle_backup_summary": { "cleanup": {' in said  # what AWX gets
+    errors = {row["host"]: row["error"] for row in report["stacks"] if row["error"]}
+    assert "refused" in errors["absent"]
+    assert "is no list" in errors["wrong"] or "no JSON" in errors["wrong"]
+    assert str(errors["bad"]) in said.replace('\\"', '"')
+
+
+def test_all_good_ends_with_0_and_changes_nothing(fleet):
+    done, report = fleet("good,listed", "-e", "moodle_backup_serial=7")
+    assert done.returncode == 0, done.stdout
+    assert report["result"] == "good"
+    assert done.stdout.count("PLAY [Remove old backups]") == 1
+    assert "failed=0" in done.stdout
+
+
+def test_all_of_several_failed_ends_with_4(fleet):
+    done, report = fleet("absent,bad")
+    assert done.returncode == 4, done.stdout
+    assert report["result"] == "all failed"
+    assert "NOTHING WAS DONE: all 2 failed" in done.stdout
+
+
+def test_a_stack_can_be_chosen_from_those_of_a_host(fleet):
+    done, report = fleet("listed", "-e", "moodle_backup_stack=college")
+    assert done.returncode == 0, done.stdout
+    assert states(report) == {("listed", "college"): "done"}
+    done, report = fleet("listed", "-e", "moodle_backup_stack=church")
+    assert done.returncode == 2, done.stdout
+    (row,) = report["stacks"]
+    assert row["error"] == "None of moodle_backup_stacks has stack 'church'. There are: school, college."
