@@ -15,6 +15,17 @@ from pathlib import Path
 import pytest
 
 
+# Ansible calls it in place of ssh. It answers once, and then the host is away.
+FAKE_SSH = """#!/bin/sh
+if mkdir "$0.was_called"; then
+    for last; do :; done
+    exec sh -c "$last"
+fi 2>/dev/null
+echo "fake_ssh: connection reset by peer" >&2
+exit 255
+"""
+
+
 @pytest.fixture
 def fleet(tmp_path):
     """Returns a function that runs the playbook cleanup over good, bad and absent hosts; it gives status and report."""
@@ -28,7 +39,11 @@ def fleet(tmp_path):
     listed = dict(good, moodle_backup_stacks=[{"project": "school"}, {"container": "c", "stack": "college"}])
     del listed["moodle_backup_stack"]
     wrong = dict(listed, moodle_backup_stacks="x")
-    hosts = {"absent": absent, "bad": bad, "good": good, "listed": listed, "wrong": wrong}
+    fake = tmp_path / "fake_ssh"
+    fake.write_text(FAKE_SSH)
+    fake.chmod(0o755)
+    cut_off = dict(good, ansible_connection="ssh", ansible_ssh_executable=str(fake))
+    hosts = {"absent": absent, "bad": bad, "good": good, "listed": listed, "wrong": wrong, "cut_off": cut_off}
     inventory = tmp_path / "hosts.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": {"moodle_backup_serial": 1}}}))
 
@@ -51,7 +66,7 @@ def states(report):
 
 
 def test_one_host_after_the_other_whatever_fails_and_the_status_tells_that_some_did(fleet):
-    done, report = fleet("all")
+    done, report = fleet("all,!cut_off")
     assert done.returncode == 2, done.stdout
     assert states(report) == {
         ("absent", ""): "unreachable", ("bad", "school"): "failed", ("good", "school"): "done",
@@ -90,3 +105,11 @@ def test_a_stack_can_be_chosen_from_those_of_a_host(fleet):
     assert done.returncode == 2, done.stdout
     (row,) = report["stacks"]
     assert row["error"] == "None of moodle_backup_stacks has stack 'church'. There are: school, college."
+
+
+def test_a_host_that_is_lost_in_the_middle_is_told(fleet):
+    done, report = fleet("good,cut_off", "-e", "moodle_backup_serial=2")
+    assert states(report) == {("good", "school"): "done", ("cut_off", "school"): "unreachable"}
+    (error,) = (row["error"] for row in report["stacks"] if row["error"])
+    assert error.startswith("The connection was lost while it was at work")
+    assert done.returncode == 4, done.stdout  # Ansible has given the host up, and says so
