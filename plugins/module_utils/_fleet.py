@@ -5,8 +5,8 @@
 """A run over many hosts and stacks: whose turn it is on a host, what became of each stack, and of all of them.
 
 Pure. A row is what became of one stack: {"host", "stack" (str), "state" (one of STATES), "seconds" (float or None),
-"size" (bytes, or None if that says nothing), "message" (str, one line), "error" (the same, or None), "warnings" (list of
-str)}.
+"size" (bytes, or None if that says nothing), "message" (str, one line), "error" (the same, or None), "warnings" (list
+of str)}.
 """
 from __future__ import annotations
 
