@@ -210,8 +210,8 @@ def verdict(document, host):
         return {"msg": "done"}
     text = " ".join("%s: %s" % (row["stack"] or host, row["error"]) for row in here)
     if document["result"] == ALL_FAILED and len(bad) > 1:
-        return {"unreachable": True,
-                "msg": "NOTHING WAS DONE: all %d failed, so the status is that of unreachable hosts. %s" % (len(bad), text)}
+        head = "NOTHING WAS DONE: all %d failed, so the status is that of unreachable hosts." % len(bad)
+        return {"unreachable": True, "msg": "%s %s" % (head, text)}
     if document["result"] == ALL_FAILED and here[0]["state"] == UNREACHABLE:
         return {"unreachable": True, "msg": text}
     return {"failed": True, "msg": text}

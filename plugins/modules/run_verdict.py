@@ -12,8 +12,8 @@ short_description: Let a run end as its stacks have
 version_added: 0.2.0
 description:
   - Fails on each host on which a stack has failed, with the reasons, so that C(ansible-playbook) ends with 2.
-  - If all of several stacks have failed, it reports all hosts as unreachable. That is the only other status that Ansible
-    has, so C(ansible-playbook) ends with 4 then. It does the same for a single host that was unreachable.
+  - If all of several stacks have failed, it reports all hosts as unreachable. That is the only other status that
+    Ansible has, so C(ansible-playbook) ends with 4 then. It does the same for a single host that was unreachable.
   - It is done on the control node and connects to no host. The role C(fleet) calls it at the end of a run.
 author:
   - MoodleClaude contributors (@moodleclaude)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Ansible calls it in place of ssh. It answers once, and then the host is away.
 FAKE_SSH = """#!/bin/sh
 if mkdir "$0.was_called"; then
