@@ -101,7 +101,7 @@ BASES = {
             'chroot "$1" install -d -o pgadmin -g root -m 0770 /var/lib/pgadmin',
         ),
     ),
-    # A Docker host that runs its own schedule: systemd and cron, and Ansible to be called by them; or one that is worked
+    # A Docker host that runs its own schedule: systemd, cron, and Ansible to be called by them; or one that is worked
     # on over SSH, with a Docker daemon of its own.
     "host": Base(
         suite="bookworm",
