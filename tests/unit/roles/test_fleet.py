@@ -98,3 +98,31 @@ def test_all_of_several_failed_ends_with_4(fleet):
     assert done.returncode == 4, done.stdout
     assert report["result"] == "all failed"
     assert "NOTHING WAS DONE: all 2 failed" in done.stdout
+
+
+# Ansible calls it in place of Python: it notes when each module runs, and makes it last.
+SLOW_PYTHON = """#!/bin/sh
+began=$(date +%%s.%%N)
+sleep 0.7
+%s "$@"
+status=$?
+echo "$began $(date +%%s.%%N)" >>"$0.times"
+exit $status
+"""
+
+
+def test_a_throttle_holds_although_every_host_goes_its_own_way(tmp_path):
+    slow = tmp_path / "slow_python"
+    slow.write_text(SLOW_PYTHON % sys.executable)
+    slow.chmod(0o755)
+    host = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": str(slow),
+            "moodle_backup_root": str(tmp_path / "root"), "moodle_backup_throttle": 1}
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"a": host, "b": host, "c": host}}}))
+    words = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, "moodleclaude.backup.verify"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False,
+                          env=dict(os.environ, ANSIBLE_LOCAL_TEMP=str(tmp_path / "tmp")))
+    times = sorted(tuple(map(float, line.split())) for line in Path("%s.times" % slow).read_text().splitlines())
+    assert len(times) == 3, done.stdout + done.stderr
+    assert times[0][1] <= times[1][0] and times[1][1] <= times[2][0], times
+    assert not list((tmp_path / "tmp").iterdir())  # the slots are gone with the run
