@@ -67,6 +67,10 @@ class Fleet:
         self.inventory.write_text(json.dumps({"all": {"hosts": {"host": reached}}}))
         (self.work / "nothing.yml").write_text(json.dumps(_NOTHING))
 
+    def tear_down(self) -> None:
+        """Remove the host with all that it has, if it is there."""
+        self._hosts("remove", _HOST)
+
     def _hosts(self, *words: str) -> None:
         stack.command(sys.executable, "-B", _HOSTS, *words)
 
@@ -104,10 +108,13 @@ class Fleet:
 def run(scale: float, work: Path, say: Callable[[str], None]) -> dict[str, object]:
     """Measure every step once. :returns: {"runs": [...], "stacks": how many there are}."""
     fleet = Fleet(work, max(2, round(STACKS * scale)))
-    fleet.set_up(say)
     runs = []
-    for step in STEPS:
-        names = {"one": fleet.names[:1], "all": fleet.names}.get(step.partition("-")[0], [])
-        runs.append(fleet.run(step, fleet.names[1:] if step == "all-first" else names))
-        say(f"  {STEPS[step][0]}: {runs[-1]['wall']:.1f} s")
+    try:
+        fleet.set_up(say)
+        for step in STEPS:
+            names = {"one": fleet.names[:1], "all": fleet.names}.get(step.partition("-")[0], [])
+            runs.append(fleet.run(step, fleet.names[1:] if step == "all-first" else names))
+            say(f"  {STEPS[step][0]}: {runs[-1]['wall']:.1f} s")
+    finally:
+        fleet.tear_down()
     return {"runs": runs, "stacks": fleet.number}
