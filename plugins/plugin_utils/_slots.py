@@ -38,7 +38,8 @@ def slot(folder, number, waiting=lambda: None, between=_SECONDS_BETWEEN_SIGNS):
     with contextlib.ExitStack() as stack:
         files = []
         for index in reversed(range(number)):
-            fd = os.open(os.path.join(folder, "moodle_backup_slot_%d" % index), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path = os.path.join(folder, "moodle_backup_slot_%d" % index)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, fd)
             files.append(fd)
         said = time.monotonic()

@@ -241,7 +241,10 @@ BROKEN = [
     ),
     (
         check_throttle,
-        {"plugins/action/a.py": "", "roles/r/tasks/m.yml": "- block:\n  - {a.b.a: , throttle: 1}\n  - {b: , throttle: 1}"},
+        {
+            "plugins/action/a.py": "",
+            "roles/r/tasks/m.yml": "- block:\n  - {a.b.a: , throttle: 1}\n  - {b: , throttle: 1}",
+        },
         "roles/r/tasks/m.yml: throttle for a module",
     ),
     (check_role_options, {"roles/r/tasks/main.yml": "[]"}, "roles/r: no meta/argument_specs.yml"),

@@ -25,7 +25,8 @@ def _attend(folder, number, meeting, counts):
 def test_no_more_are_inside_than_there_are_slots(tmp_path, numbers, expected):
     counts, meeting = _fork.SimpleQueue(), Meeting(tmp_path, expected)
     (tmp_path / "slots").mkdir()
-    processes = [_fork.Process(target=_attend, args=(str(tmp_path / "slots"), number, meeting, counts)) for number in numbers]
+    processes = [_fork.Process(target=_attend, args=(str(tmp_path / "slots"), number, meeting, counts))
+                 for number in numbers]
     for process in processes:
         process.start()
     for process in processes:
