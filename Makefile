@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 TOOLS := tests/tools
 
-.PHONY: help setup demo test lint sanity unit engine integration molecule benchmark images clean
+.PHONY: help setup demo test lint sanity unit engine integration molecule benchmark images release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,6 +55,10 @@ benchmark: ## compare with other ways of backing up, and see how cost grows (ARG
 	@$(TOOLS)/run tests/images/build moodle:latest postgresql:15
 	@$(TOOLS)/run benchmarks/run $(ARGS)
 	@$(TOOLS)/run benchmarks/run --growth $(GROWTH_ARGS)
+
+release: ## check that version, changelog and tag agree, and build the archive in dist/; publishes nothing
+	@$(TOOLS)/setup tools
+	@$(TOOLS)/run $(TOOLS)/release build
 
 clean: ## remove what the targets above made in the checkout
 	@$(TOOLS)/clean
