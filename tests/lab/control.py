@@ -14,10 +14,12 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 _ANSIBLE = "/opt/ansible"
-_COLLECTIONS = "/root/.ansible/collections/ansible_collections"  # where ansible-galaxy puts them by default
+_COLLECTIONS = "/root/.ansible/collections"  # where ansible-galaxy puts them if nobody says otherwise
+_MORE = "/opt/collections"
 _ROOT = "/var/backups/moodleclaude"  # the default of the roles
 _SOCKET = "/var/run/docker.sock"
 _LINUX = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -51,21 +53,23 @@ class Control:
 
     :param core: folder that install_core() has filled; what Python compiles is written there.
     :param root: folder of this machine that serves as the backup root.
-    :param collections: {name such as "community.docker": folder} that are there already.
+    :param needed: {name such as "community.docker": folder}, collections that are installed already.
+    :param more: likewise, those that only a run that asks for them finds.
     """
 
-    def __init__(self, name: str, image: str, core: Path, root: Path, collections: dict[str, Path]):
+    def __init__(self, name: str, image: str, core: Path, root: Path, needed: dict[str, Path], more: dict[str, Path]):
         self.name = name
         self._image = image
         places = {_SOCKET: _SOCKET, _ANSIBLE: core, _ROOT: root}
         self._volumes = ["%s:%s" % (source, target) for target, source in places.items()]
-        self._volumes += ["%s:%s/%s:ro" % (folder, _COLLECTIONS, collection.replace(".", "/"))
-                          for collection, folder in collections.items()]
+        for place, collections in ((_COLLECTIONS, needed), (_MORE, more)):
+            self._volumes += ["%s:%s/ansible_collections/%s:ro" % (folder, place, collection.replace(".", "/"))
+                              for collection, folder in collections.items()]
 
     def __enter__(self) -> Control:
         self.remove()
         # The network of the host: the site listens on its loopback.
-        command = ["docker", "run", "--detach", "--init", "--network", "host", "--name", self.name]
+        command = ["docker", "run", "--detach", "--network", "host", "--name", self.name]
         for name, value in (("PATH", "%s/bin:/usr/sbin:/usr/bin:/sbin:/bin" % _ANSIBLE), ("PYTHONPATH", _ANSIBLE)):
             command += ["--env", "%s=%s" % (name, value)]
         for volume in self._volumes:
@@ -86,9 +90,10 @@ class Control:
         command = ["docker", "exec", "--interactive", self.name, "sh", "-c", 'cat > "$1"', "sh", target]
         subprocess.run(command, input=text, text=True, check=True, capture_output=True)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, more: bool = False) -> str:
         """Run a command in the home folder; return what it printed. :raises: AssertionError if it fails or warns."""
-        call = ["docker", "exec", "--workdir", "/root", self.name, *command]
+        paths = ["--env", "ANSIBLE_COLLECTIONS_PATH=%s:%s" % (_COLLECTIONS, _MORE)] if more else []
+        call = ["docker", "exec", "--workdir", "/root", *paths, self.name, *command]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         assert done.returncode == 0, "%s ended with %d:\n%s" % (" ".join(command), done.returncode, said[-6000:])
@@ -96,10 +101,10 @@ class Control:
         return done.stdout
 
 
-def dependencies(wanted: dict[str, str], site: Path) -> dict[str, Path]:
-    """Return the collections that one needs, and those that they need, as {name: folder}.
+def dependencies(wanted: Iterable[str], site: Path) -> dict[str, Path]:
+    """Return collections, and those that they need, as {name: folder}.
 
-    :param wanted: {name: version} as galaxy.yml has it. :param site: folder with an ansible_collections that has them.
+    :param site: folder with an ansible_collections that has them.
     """
     found: dict[str, Path] = {}
     pending = list(wanted)
