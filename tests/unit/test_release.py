@@ -216,7 +216,7 @@ def test_a_release_is_prepared_tagged_and_built(repository, tmp_path):
 
     code, said = tool(repository, "prepare", "99.0.0")
     assert code == 0, said
-    assert "The one after all others." in (repository / "CHANGELOG.md").read_text()
+    assert "The one after all others" in (repository / "CHANGELOG.md").read_text()
     code, said = tool(repository, "build", "--output", tmp_path)
     assert (code, "not committed" in said) == (1, True)
 
