@@ -153,7 +153,7 @@ def test_all_that_make_test_consists_of_is_run():
 
 def test_kinds_are_those_of_make_test():
     text = (ROOT / "tests/tools/run_tests.py").read_text(encoding="utf-8")
-    assert {kind for kind in re.findall(r'(?:TOOLS / |stage\(|stages\(|listed\()"(\w+)"', text)} == KINDS
+    assert set(re.findall(r'(?:TOOLS / |stage\(|stages\(|listed\()"(\w+)"', text)) == KINDS
 
 
 def test_the_oldest_supported_release_of_ansible_core_is_tested():

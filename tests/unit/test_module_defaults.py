@@ -38,8 +38,8 @@ def results(folder):
     answers = ", ".join("%s: %s" % (json.dumps(name), name) for name in CALLS)
     tasks.append({"name": "Write down what they said", "ansible.builtin.copy": {
         "content": "{{ {%s} | to_json }}" % answers, "dest": "%s/results.json" % folder, "mode": "0600"}})
-    play = {"name": "Call them", "hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "tasks": tasks,
-            "vars": {"ansible_python_interpreter": sys.executable, "ansible_connection": "local"}}
+    play = {"name": "Call them", "hosts": "localhost", "gather_facts": False, "module_defaults": defaults,
+            "tasks": tasks, "vars": {"ansible_python_interpreter": sys.executable, "ansible_connection": "local"}}
     (folder / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "play.yml"]
     environment = dict(os.environ, ANSIBLE_NOCOLOR="1")

@@ -171,7 +171,7 @@ def test_release_in_which_all_agree(version, tmp_path):
 
 def test_versions_are_sorted_as_numbers_and_a_candidate_is_before_its_release():
     versions = ["0.9.0", "0.10.0", "1.0.0-alpha.1", "1.0.0-beta.2", "1.0.0-beta.10", "1.0.0-rc.1", "1.0.0", "1.0.1"]
-    assert sorted(reversed(versions), key=release.order) == versions
+    assert sorted(versions[4:] + versions[:4], key=release.order) == versions
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
