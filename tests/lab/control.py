@@ -97,15 +97,19 @@ class Control:
         command = ["docker", "exec", "--interactive", self.name, "sh", "-c", 'cat > "$1"', "sh", target]
         subprocess.run(command, input=text, text=True, check=True, capture_output=True)
 
-    def run(self, *command: str, more: bool = False) -> str:
-        """Run a command in the home folder; return what it printed. :raises: AssertionError if it fails or warns."""
+    def run(self, *command: str, more: bool = False, refused: str = "WARNING]") -> str:
+        """Run a command in the home folder; return what it printed.
+
+        :param more: whether it finds the other collections, too.
+        :raises: AssertionError if it fails, or if a line has what is refused.
+        """
         paths = ["--env", "ANSIBLE_COLLECTIONS_PATH=%s:%s" % (_COLLECTIONS, _MORE)] if more else []
         call = ["docker", "exec", "--workdir", "/root", *paths, self.name, *command]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         assert done.returncode == 0, "%s ended with %d:\n%s" % (" ".join(command), done.returncode, said[-6000:])
         # Some releases of ansible-doc warn of a part of Ansible itself.
-        warnings = [line for line in said.splitlines() if "WARNING]" in line and "_protomatter" not in line]
+        warnings = [line for line in said.splitlines() if refused in line and "_protomatter" not in line]
         assert warnings == [], "%s warns:\n%s" % (" ".join(command), said[-6000:])
         return done.stdout
 
