@@ -85,7 +85,8 @@ def undescribed(options: dict, where: str, inner: str) -> Iterator[str]:
 
 
 def test_what_is_not_described_is_found():
-    options = {"a": {"description": "A", "type": "dict", "suboptions": {"b": {"type": "str"}}}, "c": {"description": "C"}}
+    options = {"a": {"description": "A", "type": "dict", "suboptions": {"b": {"type": "str"}}},
+               "c": {"description": "C"}}
     assert list(undescribed(options, "option", "suboptions")) == [
         "option a, b has no description", "option c has no type"]
 
@@ -125,4 +126,5 @@ def test_wrong_examples_are_found():
                "parts": {"type": "list", "suboptions": {"name": {"type": "str", "required": True}}}}
     assert list(wrong_options(options, {"dest": "/x", "state": "{{ x }}", "parts": [{"name": "a"}]}, "m")) == []
     assert list(wrong_options(options, {"state": "absent", "colour": 1, "parts": [{}]}, "m")) == [
-        "m: path is required", "m: state cannot be 'absent'", "m: there is no option colour", "m: parts: name is required"]
+        "m: path is required", "m: state cannot be 'absent'", "m: there is no option colour",
+        "m: parts: name is required"]

@@ -419,8 +419,9 @@ GOOD = """
 ```shell
 # a comment with a ' quote
 ansible-playbook -i hosts moodleclaude.backup.backup \\
-  -e moodle_backup_mode=stopped --check | tee log; ansible-playbook moodleclaude.backup.backup -e '{"moodle_backup_last":
-  1}'
+  -e moodle_backup_mode=stopped --check | tee log
+ansible-playbook moodleclaude.backup.backup -e '{"moodle_backup_last":
+  1}'; echo done
 ```
 
 ```yaml
@@ -445,7 +446,7 @@ BROKEN = [
     (check_blocks, shell("if true; then echo"), "docs/a.md:1: no shell script"),
     (check_blocks, {"docs/a.md": "```json\n{a}\n```\n"}, "docs/a.md:1: no JSON"),
     (check_blocks, {"docs/a.md": "```bahs\n```\n"}, "'bahs' is none of the languages"),
-    (check_commands, shell("ansible-playbook -i hosts moodleclaude.backup.bakcup"), "no playbook moodleclaude.backup.bak"),
+    (check_commands, shell("ansible-playbook -i hosts moodleclaude.backup.bakcup"), "there is no playbook"),
     (check_commands, shell("cd /x && ansible-playbook -i hosts backup"), "'backup' is no playbook of this collection"),
     (check_commands, shell(RUN + " -e moodle_backup_moode=hot"), "backup takes no moodle_backup_moode"),
     (check_commands, shell(RUN + " -e moodle_backup_other=true"), "backup takes no moodle_backup_other"),

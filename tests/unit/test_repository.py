@@ -161,15 +161,6 @@ def check_readme_playbooks(root: Path) -> Iterator[str]:
             yield f"{name(root, path)}: not in README.md"
 
 
-def check_links(root: Path) -> Iterator[str]:
-    """What a document links to in the repository is there."""
-    for path in files_of(root):
-        if path.suffix == ".md":
-            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-                if not (path.parent / target).exists():
-                    yield f"{name(root, path)}: there is no {target}"
-
-
 def check_lengths(root: Path) -> Iterator[str]:
     """A file has one job and is short; a test may go through a module's whole life."""
     tasks = [path for path in task_files(root) if not path.is_relative_to(root / "tests")]
@@ -223,7 +214,6 @@ CHECKS = [
     check_role_options,
     check_foreign_paths,
     check_readme_playbooks,
-    check_links,
     check_lengths,
     check_pipefail,
     check_order,
@@ -301,7 +291,6 @@ BROKEN = [
     ),
     (check_foreign_paths, {"docs/a.md": "see\n`/" + "work/main`\n"}, "docs/a.md:2: absolute path"),
     (check_readme_playbooks, {"README.md": "backup_all.yml", "playbooks/all.yml": "[]"}, "playbooks/all.yml: not in"),
-    (check_links, {"docs/a.md": "[a](a.md), [b](https://b.example/c), [c](c.svg)"}, "docs/a.md: there is no c.svg"),
     (check_lengths, {"roles/r/tasks/a.yml": "#\n" * 121}, "roles/r/tasks/a.yml: 121 lines, more than 120"),
     (check_lengths, {"plugins/module_utils/_a.py": "#\n" * 451}, "plugins/module_utils/_a.py: 451 lines"),
     (check_pipefail, {"roles/r/tasks/a.yml": "- ansible.builtin.shell: a | b"}, "roles/r/tasks/a.yml: shell without"),
