@@ -29,11 +29,12 @@ from markdown_pages import Page  # noqa: E402
 PAGE = Page(Path(__file__).resolve().parents[2] / "docs/backup-format.md")
 EXAMPLE = "/var/backups/moodleclaude/backups/school_20250131_201530"
 
-# Code in the container, data on a volume, a companion, files beside the compose file; and all of it in folders of the host.
+# One site has its code in the container, its data on a volume, a companion, files beside the compose file, and images that
+# nobody else has; the other one has all of its files in folders of the host.
 LAYOUTS = {
-    "volumes": ({"companion": True, "project": "mcb-byhand"}, {}),
+    "volumes": ({"companion": True, "project": "mcb-byhand", "own_images": True, "odd_names": True}, {}),
     "folders": ({"code": "bind", "data": "bind", "dbname": 'sch"ool', "dbuser": "moodle owner"},
-                {"moodle_backup_self_contained": True, "moodle_backup_compression": "gzip"}),
+                {"moodle_backup_self_contained": True, "moodle_backup_compression": "gzip", "moodle_backup_images": False}),
 }
 
 
@@ -43,7 +44,7 @@ def backed_up(request, require_image):
     for image in ("moodle", "postgresql:15", "tiny"):
         require_image("moodleclaude-test/%s" % image)
     layout, settings = LAYOUTS[request.param]
-    site = Site("mcb-byhand", own_images=True, odd_names=True, **layout)
+    site = Site("mcb-byhand", **layout)
     try:
         site.destroy()
         site.create()
@@ -80,13 +81,14 @@ def test_every_file_is_on_the_page(backed_up):
     assert {name for name in root if not any(pattern.startswith(name + "/") for pattern in patterns)} == set()
 
 
-def test_damage_is_seen_before_anything_is_done(backed_up, tmp_path):
-    _site, _state, folder = backed_up
-    copy = tmp_path / "backups" / "one"
-    shutil.copytree(folder, copy)
+def test_damage_is_seen_before_anything_is_done(backed_up):
+    site, _state, folder = backed_up
+    copy = site.folder / "damaged"
+    shutil.copytree(folder, copy, copy_function=os.link)
     archive = next(path for path in copy.glob("application.tar*"))
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 1
+    archive.unlink()
     archive.write_bytes(content)
     done = shell(copy, blocks()[:2])
     assert done.returncode != 0 and archive.name in done.stdout
