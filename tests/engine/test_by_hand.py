@@ -48,6 +48,9 @@ def backed_up(request, require_image):
     try:
         site.destroy()
         site.create()
+        if site.project:
+            second = site.engine.networks.create("%s-second" % site.name)
+            second.connect(site.web, aliases=["other"])
         code, output = run("backup", dict(
             settings, moodle_backup_root=str(site.backups), moodle_backup_container=site.web, moodle_backup_name="one"))
         assert code == 0, output[-3000:]
