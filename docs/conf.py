@@ -13,7 +13,12 @@ import yaml
 from docutils import nodes
 
 GALAXY = yaml.safe_load((Path(__file__).resolve().parents[1] / "galaxy.yml").read_text(encoding="utf-8"))
-ANSIBLE = "https://docs.ansible.com/ansible/latest/collections"
+ANSIBLE = "https://docs.ansible.com/ansible/latest"
+# Pages of Ansible's own documentation that the generated reference points to.
+PAGES = {
+    "common_return_values": "reference_appendices/common_return_values",
+    "ansible_configuration_settings": "reference_appendices/config",
+}
 
 project = "moodleclaude.backup"
 author = "MoodleClaude contributors"
@@ -25,8 +30,6 @@ html_theme = "furo"
 html_title = "%s %s" % (project, version)
 html_copy_source = False
 myst_heading_anchors = 4
-# A name in the table of contents may stand for a page that is written later.
-suppress_warnings = ["toc.empty_glob"]
 
 
 def link_out(app, docname, source):
@@ -44,17 +47,30 @@ def link_out(app, docname, source):
     source[0] = re.sub(r"(?<!!)\[([^]]+)\]\((\.\.?/[^)]+)\)", replace, source[0])
 
 
+def leave_out_missing(app, docname, source):
+    """Leave out patterns of a table of contents that stand for pages which are not there yet."""
+
+    def keep(match):
+        return match.group(0) if any(page.startswith(match.group(1)) for page in app.env.found_docs) else ""
+
+    source[0] = re.sub(r"(?m)^([\w/-]+)\*\n", keep, source[0])
+
+
 def resolve_ansible(app, env, node, contnode):
-    """Let references to plugins of other collections lead to Ansible's own documentation."""
+    """Let references to Ansible, and to plugins of other collections, lead to Ansible's own documentation."""
+    target = node.get("reftarget", "")
     pattern = r"ansible_collections\.(\w+)\.(\w+)\.(\w+)_(module|role|filter|lookup)"
-    found = re.fullmatch(pattern, node.get("reftarget", ""))
-    if not found or found.group(1) + "." + found.group(2) == project:
+    found = re.fullmatch(pattern, target)
+    if target in PAGES:
+        page = PAGES[target]
+    elif found and found.group(1) + "." + found.group(2) != project:
+        page = "collections/%s/%s/%s_%s" % found.groups()
+    else:
         return None
-    namespace, name, plugin, kind = found.groups()
-    address = "%s/%s/%s/%s_%s.html" % (ANSIBLE, namespace, name, plugin, kind)
-    return nodes.reference("", "", contnode, internal=False, refuri=address)
+    return nodes.reference("", "", contnode, internal=False, refuri="%s/%s.html" % (ANSIBLE, page))
 
 
 def setup(app):
     app.connect("source-read", link_out)
+    app.connect("source-read", leave_out_missing)
     app.connect("missing-reference", resolve_ansible)
