@@ -25,7 +25,7 @@ from test_repository import ROOT, files_of, load, name
 LANGUAGES = {"shell", "yaml", "ini", "json", "text", "{toctree}"}
 COLLECTION = "moodleclaude.backup."
 VARIABLE = re.compile(r"\bmoodle_backup_[a-z0-9_]*")
-# A variable of the playbooks alone.
+# Variables that only playbooks know.
 OF_PLAYBOOKS = {"moodle_backup_hosts": {"type": "str", "default": "all"}}
 # What a playbook takes besides the options of its own role, because that includes another one.
 INCLUDED = {"repository": ("backup", "cleanup")}
@@ -78,6 +78,9 @@ def included(tasks: list) -> Iterator[tuple[str, str]]:
         for key, value in task.items():
             if key.rpartition(".")[2] in ("import_role", "include_role"):
                 yield value["name"].rpartition(".")[2], value.get("tasks_from", "main")
+                # A role that runs another one for each stack.
+                if "moodle_backup_job" in task.get("vars", {}):
+                    yield task["vars"]["moodle_backup_job"], "main"
             elif key in ("block", "rescue", "always"):
                 yield from included(value)
 
@@ -253,14 +256,20 @@ def fits(option: dict, value: object) -> bool:
 # --- variables ------------------------------------------------------------------------------------------------------
 
 
+def named_in_code(root: Path) -> set[str]:
+    """Every variable that a role or a playbook names; some are results, not options."""
+    paths = [path for folder in ("roles", "playbooks") for path in (root / folder).rglob("*") if path.is_file()]
+    return {variable for path in paths for variable in VARIABLE.findall(path.read_text(encoding="utf-8"))}
+
+
 def check_variables(root: Path) -> Iterator[str]:
-    """Every variable that a page names can be set, to the value that stands there."""
-    known = documented(root)
+    """Every variable that a page names is one of ours, and can be set to the value that stands there."""
+    known, named = documented(root), named_in_code(root)
     for page in pages(root):
         for number, line in enumerate(page.text.splitlines(), 1):
             for variable in VARIABLE.findall(line):
                 beginning = variable.endswith("_") and any(other.startswith(variable) for other in known)
-                if variable not in known and not beginning:
+                if variable not in known and variable not in named and not beginning:
                     yield f"{at(root, page, number)}: there is no variable {variable}"
         for line, code in page.code:
             found = re.fullmatch(r"(moodle_backup_\w+)=([^ ]+)", code)
