@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 from markdown_pages import Page, commands
-from test_repository import ROOT, files_of, load, name
+from test_repository import ROOT, files_of, load, module_options, name
 
 LANGUAGES = {"shell", "yaml", "ini", "json", "text", "{toctree}"}
 COLLECTION = "moodleclaude.backup."
@@ -298,6 +298,8 @@ def node_problems(root: Path, known: dict[str, list[dict]], node: object) -> Ite
         for key, value in node.items():
             if str(key).startswith(COLLECTION):
                 yield from module_problems(root, key, value or {})
+            elif str(key).startswith("group/" + COLLECTION):
+                yield from group_problems(root, key.rpartition(".")[2], value)
             elif str(key).rpartition(".")[2] in ("import_role", "include_role"):
                 role = str(value["name"]).rpartition(".")[2]
                 if not (root / "roles" / role).is_dir():
@@ -311,11 +313,17 @@ def module_problems(root: Path, module: str, given: dict) -> Iterator[str]:
     if not path.is_file():
         yield f"there is no module {module}"
         return
-    text = path.read_text(encoding="utf-8") + "".join(
-        fragment.read_text(encoding="utf-8") for fragment in (root / "plugins/doc_fragments").glob("*.py"))
-    for option in given:
-        if not re.search(rf"(?m)^ +{re.escape(option)}:$", text):
-            yield f"{module} has no option {option}"
+    for option in sorted(set(given) - module_options(root, path)):
+        yield f"{module} has no option {option}"
+
+
+def group_problems(root: Path, group: str, given: dict) -> Iterator[str]:
+    """Problems of defaults for an action group: a module that lacks one of the options refuses it."""
+    groups = load(root / "meta/runtime.yml")["action_groups"]
+    if group not in groups:
+        yield f"there is no action group {group}"
+    for module in groups.get(group, ()):
+        yield from module_problems(root, COLLECTION + module, given)
 
 
 def check_defaults(root: Path) -> Iterator[str]:
@@ -405,6 +413,7 @@ TREE = {
     "playbooks/backup.yml": "- hosts: all\n  roles: [{role: moodleclaude.backup.backup}]\n",
     "plugins/modules/one.py": 'DOCUMENTATION = """\noptions:\n  path:\n    type: path\n"""\n',
     "plugins/module_utils/_one.py": "",
+    "meta/runtime.yml": "action_groups: {paths: [one]}\n",
     "docs/playbooks.md": "| playbook | role |\n| --- | --- |\n"
                          "| `moodleclaude.backup.backup` | `moodleclaude.backup.backup` |\n",
     "docs/architecture.md": "| file | job |\n| --- | --- |\n| `_one` | nothing |\n",
@@ -436,6 +445,8 @@ ansible-playbook moodleclaude.backup.backup -e '{"moodle_backup_last":
 ```yaml
 - moodleclaude.backup.one:
     path: /x
+  module_defaults:
+    group/moodleclaude.backup.paths: {path: /y}
   vars:
     moodle_backup_copies: [{name: x, kind: restic}]
 ```
@@ -470,6 +481,9 @@ BROKEN = [
     (check_yaml_values, yaml_block("moodle_backup_copies: [{name: a, kind: tape}]"), "moodle_backup_copies cannot be"),
     (check_yaml_values, yaml_block("moodle_backup_copies: [{name: a, speed: 1}]"), "moodle_backup_copies cannot be"),
     (check_yaml_values, yaml_block("- moodleclaude.backup.one:\n    paht: /x"), "one has no option paht"),
+    (check_yaml_values, yaml_block("module_defaults: {group/moodleclaude.backup.all: {}}"), "no action group all"),
+    (check_yaml_values, yaml_block("module_defaults: {group/moodleclaude.backup.paths: {root: /x}}"),
+     "one has no option root"),
     (check_yaml_values, yaml_block("- moodleclaude.backup.two:"), "there is no module moodleclaude.backup.two"),
     (check_yaml_values, yaml_block("- import_role: {name: moodleclaude.backup.gone}"), "there is no role"),
     (check_defaults, {"docs/a.md": "| setting | default |\n| --- | --- |\n| `moodle_backup_last` | `6` |\n"},
