@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 # {module: what has to be said besides the defaults}; all of them fail, or find nothing, without changing anything
-CALLS = {"backup_info": {}, "moodle_stack_info": {}, "moodle_pause": {"state": "resumed"}}
+CALLS = {"backup_info": {}, "moodle_stack_info": {},
+         "backup_set": {"state": "begun", "stack": "stack", "name": "backup", "run": "run"}}
 
 
 @pytest.fixture(scope="module")
@@ -58,4 +59,4 @@ def test_module_with_a_connection_alone_takes_that(results, folder):
 
 def test_module_with_both_takes_both(results, folder):
     """The root is required, so without it the module would not come as far as the engine."""
-    assert "Connecting to unix://%s/nobody.sock" % folder in results["moodle_pause"]["msg"]
+    assert "Connecting to unix://%s/nobody.sock" % folder in results["backup_set"]["msg"]
