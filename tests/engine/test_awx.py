@@ -1,0 +1,365 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbook awx against a stand-in for AWX, and the jobs that it makes, run by ansible-runner as AWX runs them.
+
+The variables are those of the example that the collection ships. No AWX can run here: FakeAwx keeps what it is sent, and
+checks each request by the rules of AWX's API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from lab import play  # noqa: E402
+from lab.awx_job import Job  # noqa: E402
+from lab.fake_awx import FakeAwx  # noqa: E402
+from lab.leaks import found_in  # noqa: E402
+from lab.site import Site  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "roles/awx/files/awx.example.yml"
+NAME = "mcb-mol-awx"
+SECRETS = {
+    "vault_awx_token": "token-for 'the' API of $AWX",
+    "vault_ssh_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nkey of the hosts\n-----END OPENSSH PRIVATE KEY-----\n",
+    "vault_restic_password": "restic's {{ password }} & \"more\"",
+    "vault_s3_id": "id-of-the-bucket-that-is-none",
+    "vault_s3_secret": "secret-of-the-bucket-that-is-none",
+    "vault_git_user": "user-of-git-that-is-none",
+    "vault_git_password": "password-of-git-that-is-none",
+    "vault_admin_password": "Adm1n & 'co' $PATH of mcb-mol-awx",  # what lab.site expects
+    "vault_database_password": "s3cret 'of' the $DATABASE \\ \"x\" %d",
+    "vault_mail_password": "password-of-the-mail-server",
+}
+PASSWORD = "password-of-the-account-at-awx"
+# Two are no secrets: AWX shows them too. Of a key, each line is one.
+HIDDEN = {name: value for name, value in SECRETS.items() if name not in ("vault_s3_id", "vault_git_user", "vault_ssh_key")}
+HIDDEN["line of the key"] = "key of the hosts"
+
+
+class Builder:
+    """Runs the playbook awx with the example."""
+
+    def __init__(self, folder: Path, awx: FakeAwx):
+        self.folder, self.awx = folder, awx
+        # Ansible's own way to say that a text is none of its templates.
+        (folder / "vault.yml").write_text("".join("%s: !unsafe %s\n" % (name, json.dumps(value)) for name, value in SECRETS.items()))
+
+    def __call__(self, *options: str, files: tuple = (EXAMPLE,), code: int = 0, **changes: object) -> str:
+        """Run it with files of variables, and changes to them. Return what it printed; nothing of it is secret."""
+        changes = {"moodle_backup_awx_host": self.awx.url, **changes}
+        (self.folder / "changes.json").write_text(json.dumps(changes))
+        words = [word for path in (*files, self.folder / "vault.yml", self.folder / "changes.json") for word in ("-e", "@%s" % path)]
+        self.awx.requests.clear()
+        status, output = play.run("awx", {}, *words, *options)
+        assert status == code, output[-3000:]
+        assert found_in(output.encode(), {**HIDDEN, "password of the account": PASSWORD}) == []
+        return output
+
+
+@pytest.fixture(scope="module")
+def awx(tmp_path_factory):
+    """The stand-in, whose projects all hold what the collection ships for one."""
+    project = tmp_path_factory.mktemp("awx") / "project"
+    shutil.copytree(ROOT / "roles/awx/files/project", project)
+    with FakeAwx(project, SECRETS["vault_awx_token"], PASSWORD) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def build(awx, tmp_path_factory):
+    """A function that runs the playbook."""
+    return Builder(tmp_path_factory.mktemp("data"), awx)
+
+
+@pytest.fixture(scope="module")
+def built(awx, build):
+    """What the first run printed, as talkative as can be."""
+    output = build("--check")
+    assert awx.writes() == [] and awx.names("organizations") == ["Default"]
+    assert "does not have yet what is changed above" in output and "changed=1 " in output
+    return build("-vvv")
+
+
+def data() -> dict:
+    return yaml.safe_load(EXAMPLE.read_text())
+
+
+# --- what is made ---------------------------------------------------------------------------------------------------
+
+
+def test_everything_of_the_example_is_made(awx, built):
+    example = data()
+    for part, endpoint in (("credential_types", "credential_types"), ("credentials", "credentials"),
+                           ("notifications", "notification_templates"), ("job_templates", "job_templates"),
+                           ("workflows", "workflow_job_templates"), ("schedules", "schedules")):
+        assert awx.names(endpoint) == sorted(item["name"] for item in example["moodle_backup_awx_%s" % part])
+    assert awx.attached("organizations", "Moodle", "galaxy_credentials") == ["Ansible Galaxy"]
+    assert awx.named("execution_environments", "Moodle backup")["image"] == "registry.example.com/moodle-backup-ee:0.2.0"
+    project = awx.named("projects", "Moodle backup")
+    assert project["scm_url"] == "https://git.example.com/moodle-backup.git" and project["scm_update_on_launch"] is True
+    source = awx.named("inventory_sources", "The project's inventory")
+    assert (source["source_path"], source["source_project"], source["overwrite"]) == ("inventory.yml", project["id"], True)
+
+
+def test_secrets_arrive_whole(awx, built):
+    machine = awx.named("credentials", "Docker hosts")["inputs"]
+    assert machine == {"username": "backup", "ssh_key_data": SECRETS["vault_ssh_key"], "become_method": "sudo"}
+    restic = awx.named("credentials", "Copies of Moodle backups")["inputs"]
+    assert restic["moodle_backup_restic_password"] == SECRETS["vault_restic_password"]
+    mail = awx.named("notification_templates", "Mail to the administrators")["notification_configuration"]
+    assert mail["password"] == SECRETS["vault_mail_password"]
+    kind = awx.named("credential_types", "Moodle backup, restic")
+    assert kind["injectors"]["extra_vars"]["moodle_backup_restic_password"] == "{{ moodle_backup_restic_password }}"
+
+
+def test_job_templates_ask_what_they_should(awx, built):
+    template = awx.named("job_templates", "Moodle backup, restore")
+    assert template["limit"] == "choose-a-host" and template["ask_limit_on_launch"] and template["ask_job_type_on_launch"]
+    assert not template["ask_variables_on_launch"] and template["survey_enabled"]
+    assert awx.attached("job_templates", template["name"], "credentials") == ["Docker hosts", "Copies of Moodle backups"]
+    questions = {question["variable"]: question for question in awx.surveys[template["id"]]["spec"]}
+    assert questions["moodle_backup_name"]["required"] and questions["moodle_backup_name"]["default"] == "latest"
+    assert questions["moodle_backup_restore_clone"]["choices"] == ["true", "false"]
+    assert questions["moodle_backup_restore_clone"]["default"] == "false"
+    report = awx.named("job_templates", "Moodle backup, report a failure")
+    assert not report["survey_enabled"] and report["id"] not in awx.surveys
+
+
+def test_the_workflow_goes_on_as_it_should(awx, built):
+    nodes = "workflow_job_template_nodes"
+    chain = ["back up", "verify", "replicate", "clean up"]
+    for node, following in zip(chain, chain[1:]):
+        assert awx.attached(nodes, node, "success_nodes") == [following]
+    assert awx.attached(nodes, "back up", "failure_nodes") == ["let sites go on"]
+    assert awx.attached(nodes, "let sites go on", "always_nodes") == ["replicate what there is"]
+    for node in chain[1:]:
+        assert awx.attached(nodes, node, "failure_nodes") == ["report"]
+    assert awx.attached("workflow_job_templates", "Moodle backup, every day", "notification_templates_error") == [
+        "Mail to the administrators"]
+
+
+def test_schedules_are_due_when_they_should(awx, built):
+    nightly = awx.named("schedules", "Moodle backup, every night")
+    assert nightly["rrule"] == "DTSTART;TZID=Europe/Vienna:20240101T020000 RRULE:FREQ=DAILY;INTERVAL=1"
+    assert nightly["unified_job_template"] == awx.named("workflow_job_templates", "Moodle backup, every day")["id"]
+    reading = awx.named("schedules", "Moodle backup, read all backups within a month")
+    assert reading["extra_data"] == {"moodle_backup_name": "latest", "moodle_backup_verify_parts": 20}
+
+
+def test_the_second_run_changes_nothing(awx, build, built):
+    output = build()
+    assert "changed=0 " in output
+    assert awx.writes() == []
+
+
+# --- changes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_foretold_then_made_then_done(awx, build, built):
+    example = data()
+    name = "Moodle backup, list"
+    templates = [dict(item, description="Another text", survey=item["survey"][:1]) for item in example["moodle_backup_awx_job_templates"]
+                 if item["name"] == name]
+    some = {key: example[key] for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token", "moodle_backup_awx_project",
+                                          "moodle_backup_awx_inventory", "moodle_backup_awx_execution_environment")}
+    only = dict(some, moodle_backup_awx_job_templates=templates)
+    before = awx.named("job_templates", name)["description"]
+    assert "changed=1 " in build("--check", files=(), **only)
+    assert awx.writes() == [] and awx.named("job_templates", name)["description"] == before
+    assert "changed=1 " in build(files=(), **only)
+    template = awx.named("job_templates", name)
+    assert template["description"] == "Another text" and len(awx.surveys[template["id"]]["spec"]) == 1
+    assert "changed=0 " in build(files=(), **only)
+
+
+def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):
+    example = data()
+    only = {key: example[key] for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token")}
+    only["moodle_backup_awx_credentials"] = [item for item in example["moodle_backup_awx_credentials"] if item["name"] == "Copies of Moodle backups"]
+    only["moodle_backup_awx_notifications"] = example["moodle_backup_awx_notifications"]
+    credential = awx.named("credentials", "Copies of Moodle backups")
+    mail = awx.named("notification_templates", "Mail to the administrators")
+    credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
+    assert "changed=0 " in build(files=(), **only)
+    assert "changed=2 " in build("-vvv", files=(), **only, moodle_backup_awx_update_secrets=True)
+    assert credential["inputs"]["moodle_backup_s3_secret"] == SECRETS["vault_s3_secret"]
+    assert mail["notification_configuration"]["password"] == SECRETS["vault_mail_password"]
+
+
+def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
+    """Also what others need: the credential goes before its type, the schedule before its template, in one run."""
+    example = data()
+    absent = {
+        "schedules": ["Moodle backup, read all backups within a month"], "credential_types": ["Moodle backup, git remote"],
+        "credentials": ["Remote of the repository of backups"], "notifications": ["Mail to the administrators"],
+        "job_templates": ["Moodle backup, pin"]}
+    changes = {}
+    for part, names in absent.items():
+        key = "moodle_backup_awx_%s" % part
+        changes[key] = [dict(item, state="absent") for item in example[key] if item["name"] in names]
+    workflow = dict(example["moodle_backup_awx_workflows"][0], notify={})
+    workflow["nodes"] = [dict(node, state="absent") if node["name"] == "replicate what there is" else
+                         dict(node, always=["report"]) if node["name"] == "let sites go on" else node for node in workflow["nodes"]]
+    for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token"):
+        changes[key] = example[key]
+    changes["moodle_backup_awx_workflows"] = [workflow]
+    before = {endpoint: awx.names(endpoint) for endpoint in awx.store}
+    assert "changed=0 " not in build("--check", files=(), **changes)
+    assert awx.writes() == []
+    build(files=(), **changes)
+    gone = {"schedules": absent["schedules"], "credential_types": absent["credential_types"], "credentials": absent["credentials"],
+            "notification_templates": absent["notifications"], "job_templates": absent["job_templates"],
+            "workflow_job_template_nodes": ["replicate what there is"]}
+    for endpoint, names in before.items():
+        assert awx.names(endpoint) == [name for name in names if name not in gone.get(endpoint, [])]
+    assert awx.attached("workflow_job_template_nodes", "let sites go on", "always_nodes") == ["report"]
+    assert "changed=0 " in build(files=(), **changes)
+    assert awx.writes() == []
+    # For the tests that follow.
+    build()
+
+
+@pytest.mark.parametrize(("changes", "problem"), [
+    ({"moodle_backup_awx_token": "a wrong one"}, "Invalid authentication credentials"),
+    ({"moodle_backup_awx_job_templates": [{"name": "x", "playbook": "list.yml", "survey": ["moodle_backup_nmae"]}]},
+     "the survey asks for moodle_backup_nmae, which the role does not know"),
+    ({"moodle_backup_awx_job_templates": [{"name": "x", "playbook": "nothing.yml"}]}, "Playbook not found for project"),
+    ({"moodle_backup_awx_notifications": [{"name": "x", "type": "email", "configuration": {"password": PASSWORD}}]},
+     "A notification could not be made or removed in AWX. .*Missing required fields for Notification Configuration"),
+    ({"moodle_backup_awx_schedules": [{"name": "x", "template": "Moodle backup, every day", "at": "2 am"}]},
+     "schedule x: 'at' is '2 am'; it has to be a time of day"),
+    ({"moodle_backup_awx_credentials": [{"name": "x", "type": "Machine"}, {"name": "x", "type": "Machine"}]},
+     "Two entries of moodle_backup_awx_credentials have the same name"),
+    ({"moodle_backup_awx_schedules": [{"name": "x", "template": "x", "att": "02:00"}]}, "att"),
+])
+def test_what_cannot_be_is_refused_with_its_reason(awx, build, built, changes, problem):
+    example = data()
+    only = {key: example["moodle_backup_awx_" + key] for key in ("organization", "token", "project", "inventory", "execution_environment")}
+    wanted = {**{"moodle_backup_awx_" + key: value for key, value in only.items()}, **changes}
+    assert re.search(problem, build("-vvv", files=(), code=2, **wanted))
+
+
+def test_an_account_with_a_password_does_too(awx, build, built):
+    example = data()
+    output = build("-vvv", files=(), moodle_backup_awx_organization=example["moodle_backup_awx_organization"],
+                   moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
+    assert "changed=0 " in output and awx.tokens == {}
+
+
+# --- the jobs -------------------------------------------------------------------------------------------------------
+
+
+class Jobs:
+    """Launches job templates for a site. What they leave is below the site's folder."""
+
+    def __init__(self, awx: FakeAwx, site: Site):
+        self.awx, self.site, self.count = awx, site, 0
+        self.root = site.folder / "backups"
+        copies = [{"name": "away", "kind": "restic", "repository": str(site.folder / "restic"),
+                   "password": "{{ moodle_backup_restic_password }}",
+                   "environment": {"AWS_ACCESS_KEY_ID": "{{ moodle_backup_s3_id }}",
+                                   "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
+        self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
+            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
+            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_copies": copies}}}}
+
+    def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
+        """Run a job, which must end with a code; nothing that AWX would store of it is secret."""
+        self.count += 1
+        job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % self.count),
+                  {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
+        assert job.code == code, job.said[-3000:]
+        assert "school" in job.told().decode()
+        assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
+        return job
+
+    def backups(self) -> list[str]:
+        return sorted(name for name in os.listdir(self.root / "backups") if not name.startswith("."))
+
+
+@pytest.fixture(scope="module")
+def jobs(awx, built, require_image):
+    """A function that launches a job template. The site is what the job 'set up a site' has made."""
+    for image in ("moodle:latest", "postgresql:15"):
+        require_image("moodleclaude-test/%s" % image)
+    site = Site(NAME, code="volume", dbpass=SECRETS["vault_database_password"])
+    site.destroy()
+    try:
+        site.folder.mkdir()
+        launch = Jobs(awx, site)
+        launch("set up a site", limit="school", setup_name=NAME, setup_image="moodleclaude-test/moodle:latest",
+               setup_database_image="moodleclaude-test/postgresql:15", setup_pgadmin_image="", setup_pull="never",
+               setup_installer="collection", setup_wwwroot="http://127.0.0.1:18473", setup_http_port=18473, setup_container_port=80)
+        yield launch
+    finally:
+        site.destroy()
+
+
+def test_a_job_that_needs_a_host_is_no_job_for_all(jobs):
+    assert "choose-a-host" in jobs("restore", code=1).said
+
+
+def test_a_backup_takes_its_answers_as_awx_passes_them(jobs):
+    job = jobs("back up", images="false", exclude_data='["cache/x*", "a, b"]', accept_incomplete="other\nanother", nice=3)
+    (made,) = jobs.backups()
+    assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made)
+    called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
+    assert ["cache/x*", "a, b"] in [args.get("exclude_data") for args in called]
+    assert [args["nice"] for args in called if "nice" in args] == [3]
+    assert not list((jobs.root / "backups" / made).glob("image_*"))
+    jobs("back up", name="second", images="false", self_contained="false", exclude_data="")
+    assert jobs.backups() == sorted([made, "second"])
+
+
+def test_backups_are_read_listed_and_kept(jobs):
+    first = next(name for name in jobs.backups() if name != "second")
+    assert "second" in jobs("verify", verify_parts=2).said
+    assert first in jobs("list", format="json").said
+    assert "is pinned" in jobs("pin", name=first, pinned="true", pin_reason="as delivered").said
+    jobs("clean up", keep_last=1)
+    assert len(jobs.backups()) == 2
+    assert "is not pinned" in jobs("pin", name=first, pinned="false").said
+    jobs("clean up", keep_last=1, check=True)
+    assert len(jobs.backups()) == 2
+    jobs("clean up", keep_last=1)
+    assert jobs.backups() == ["second"]
+
+
+def test_a_backup_goes_away_and_comes_back(jobs):
+    assert "copied second" in jobs("replicate", copy_last=1).said
+    shutil.rmtree(jobs.root / "backups/second")
+    assert "was brought to school" in jobs("fetch", name="second").said
+    assert jobs.backups() == ["second"]
+
+
+def test_a_site_is_restored_as_itself(jobs):
+    """No answer of a survey is a boolean: "false" must not make the site a copy that sends no mail."""
+    jobs("restore", limit="school", fetch="false", check_files="true", restore_clone="false", restore_configuration="false",
+         restore_settings='{"forced_by_awx": "yes"}')
+    config = subprocess.run(["docker", "exec", jobs.site.web, "cat", "/var/www/html/config.php"], check=True, capture_output=True,
+                            text=True).stdout
+    assert "forced_by_awx" in config and "noemailever" not in config
+    assert "there is nothing to undo" in jobs("roll back").said
+
+
+def test_the_other_playbooks_run_too(jobs):
+    repository = jobs.site.folder / "repository"
+    jobs("repository", repository_action="init", repository=str(repository))
+    assert (repository / ".gitignore").is_file()
+    jobs("repository", repository_action="clean-old-backups", repository=str(repository), repository_forget='["gone"]')
+    jobs("schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"], schedule_time="03:15",
+         schedule_persistent="false")
+    assert "A job of this workflow has failed" in jobs("report a failure", code=2).said
