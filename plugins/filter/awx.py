@@ -48,8 +48,8 @@ def _question(entry, options):
             ", ".join(sorted(_ENTRY - {"variable"})), entry))
     option = options.get(entry["variable"])
     if option is None and not {"type", "question"} <= set(entry):
-        raise AnsibleFilterError("the survey asks for %s, which the role does not know; correct the name, or say type and "
-                                 "question" % entry["variable"])
+        raise AnsibleFilterError("the survey asks for %s, which the role does not know; correct the name, or say type "
+                                 "and question" % entry["variable"])
     option = option or {}
     kind = entry.get("type") or _kind(option)
     if kind not in _TYPES:
@@ -210,13 +210,15 @@ def awx_rrule(schedule):
     for valid, problem in (
         (re.match(r"([01][0-9]|2[0-3]):[0-5][0-9]$", at),
          "'at' is %r; it has to be a time of day in quotes, such as \"02:00\"" % at),
-        (re.match(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", timezone), "'timezone' is %r; write it as Europe/Vienna" % timezone),
+        (re.match(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", timezone),
+         "'timezone' is %r; write it as Europe/Vienna" % timezone),
         (every in _FREQUENCIES, "'every' is %r; it may be %s" % (every, ", ".join(_FREQUENCIES))),
         (interval >= 1, "'interval' is %d; it has to be at least 1" % interval),
         (set(weekdays) <= set(_WEEKDAYS), "'weekdays' is %s; they may be %s" % (weekdays, ", ".join(_WEEKDAYS))),
         (not weekdays or every in ("day", "week"), "'weekdays' belongs to every day or week, not to every %s" % every),
         (month_day in range(1, 29), "'month_day' is %d; it may be 1 to 28" % month_day),
-        (every == "month" or not schedule.get("month_day"), "'month_day' belongs to every month, not to every %s" % every),
+        (every == "month" or not schedule.get("month_day"),
+         "'month_day' belongs to every month, not to every %s" % every),
     ):
         if not valid:
             raise AnsibleFilterError("schedule %s: %s" % (schedule.get("name", ""), problem))

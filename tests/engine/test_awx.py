@@ -111,7 +111,7 @@ def test_everything_of_the_example_is_made(awx, built):
     project = awx.named("projects", "Moodle backup")
     assert project["scm_url"] == "https://git.example.com/moodle-backup.git" and project["scm_update_on_launch"] is True
     source = awx.named("inventory_sources", "The project's inventory")
-    assert (source["source_path"], source["source_project"], source["overwrite"]) == ("inventory.yml", project["id"], True)
+    assert (source["source_path"], source["source_project"], source["overwrite"]) == ("inventory/hosts.ini", project["id"], True)
 
 
 def test_secrets_arrive_whole(awx, built):
@@ -282,7 +282,7 @@ class Jobs:
         job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % self.count),
                   {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
         assert job.code == code, job.said[-3000:]
-        assert "school" in job.told().decode()
+        assert b"school" in job.told() or code == 1  # else nothing at all would have been looked into
         assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
         return job
 

@@ -30,10 +30,15 @@ _MACHINE = ("username", "password", "ssh_key_data", "ssh_key_unlock", "become_me
 _SECRET = {"password", "ssh_key_data", "ssh_key_unlock", "become_password", "token"}
 
 
-def could_be_playbook(path: Path) -> bool:
-    """Tell whether AWX would offer a file of a project as a playbook."""
-    pattern = re.compile(r"^\s*?-?\s*?(?:hosts|(ansible\.builtin\.)?import_playbook|include):\s*?.*?$")
-    return path.suffix in (".yml", ".yaml") and any(pattern.match(line) for line in path.read_text().splitlines())
+_PLAY = re.compile(r"^\s*?-?\s*?(?:hosts|(ansible\.builtin\.)?import_playbook|include):\s*?.*?$")
+
+
+def playbooks(project: Path) -> list[str]:
+    """Return the files of a project that AWX would offer as playbooks, relative to its top."""
+    files = [path.relative_to(project) for path in project.rglob("*") if path.suffix in (".yml", ".yaml")]
+    return sorted(str(path) for path in files
+                  if not {"roles", "tasks", "group_vars", "host_vars"} & set(path.parts)
+                  and any(_PLAY.match(line) for line in (project / path).read_text().splitlines()))
 
 
 class FakeAwx:
@@ -275,8 +280,7 @@ class FakeAwx:
         if not fields["inventory"] and not fields["ask_inventory_on_launch"]:
             raise Refused({"inventory": ["You must either set a default value or ask to prompt on launch."]})
         project = self.store["projects"][fields["project"]]
-        path = self.project / fields["playbook"]
-        if not project["allow_override"] and not (path.is_file() and could_be_playbook(path)):
+        if not project["allow_override"] and fields["playbook"] not in playbooks(self.project):
             raise Refused({"playbook": ["Playbook not found for project."]})
         fields["organization"] = project["organization"]
 
