@@ -97,6 +97,11 @@ def data() -> dict:
     return yaml.safe_load(EXAMPLE.read_text())
 
 
+def some(*parts: str) -> dict:
+    """Return a few variables of the example."""
+    return {"moodle_backup_awx_" + part: data()["moodle_backup_awx_" + part] for part in parts}
+
+
 # --- what is made ---------------------------------------------------------------------------------------------------
 
 
@@ -170,12 +175,10 @@ def test_the_second_run_changes_nothing(awx, build, built):
 
 def test_a_change_is_foretold_then_made_then_done(awx, build, built):
     example = data()
-    name = "Moodle backup, list"
+    name = "Moodle backup, pin"
     templates = [dict(item, description="Another text", survey=item["survey"][:1]) for item in example["moodle_backup_awx_job_templates"]
                  if item["name"] == name]
-    some = {key: example[key] for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token", "moodle_backup_awx_project",
-                                          "moodle_backup_awx_inventory", "moodle_backup_awx_execution_environment")}
-    only = dict(some, moodle_backup_awx_job_templates=templates)
+    only = dict(some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=templates)
     before = awx.named("job_templates", name)["description"]
     assert "changed=1 " in build("--check", files=(), **only)
     assert awx.writes() == [] and awx.named("job_templates", name)["description"] == before
@@ -187,9 +190,8 @@ def test_a_change_is_foretold_then_made_then_done(awx, build, built):
 
 def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):
     example = data()
-    only = {key: example[key] for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token")}
+    only = some("organization", "token", "notifications")
     only["moodle_backup_awx_credentials"] = [item for item in example["moodle_backup_awx_credentials"] if item["name"] == "Copies of Moodle backups"]
-    only["moodle_backup_awx_notifications"] = example["moodle_backup_awx_notifications"]
     credential = awx.named("credentials", "Copies of Moodle backups")
     mail = awx.named("notification_templates", "Mail to the administrators")
     credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
@@ -206,15 +208,13 @@ def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
         "schedules": ["Moodle backup, read all backups within a month"], "credential_types": ["Moodle backup, git remote"],
         "credentials": ["Remote of the repository of backups"], "notifications": ["Mail to the administrators"],
         "job_templates": ["Moodle backup, pin"]}
-    changes = {}
+    changes = some("organization", "token")
     for part, names in absent.items():
         key = "moodle_backup_awx_%s" % part
         changes[key] = [dict(item, state="absent") for item in example[key] if item["name"] in names]
     workflow = dict(example["moodle_backup_awx_workflows"][0], notify={})
     workflow["nodes"] = [dict(node, state="absent") if node["name"] == "replicate what there is" else
                          dict(node, always=["report"]) if node["name"] == "let sites go on" else node for node in workflow["nodes"]]
-    for key in ("moodle_backup_awx_organization", "moodle_backup_awx_token"):
-        changes[key] = example[key]
     changes["moodle_backup_awx_workflows"] = [workflow]
     before = {endpoint: awx.names(endpoint) for endpoint in awx.store}
     assert "changed=0 " not in build("--check", files=(), **changes)
@@ -246,16 +246,12 @@ def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
     ({"moodle_backup_awx_schedules": [{"name": "x", "template": "x", "att": "02:00"}]}, "att"),
 ])
 def test_what_cannot_be_is_refused_with_its_reason(awx, build, built, changes, problem):
-    example = data()
-    only = {key: example["moodle_backup_awx_" + key] for key in ("organization", "token", "project", "inventory", "execution_environment")}
-    wanted = {**{"moodle_backup_awx_" + key: value for key, value in only.items()}, **changes}
+    wanted = {**some("organization", "token", "project", "inventory", "execution_environment"), **changes}
     assert re.search(problem, build("-vvv", files=(), code=2, **wanted))
 
 
 def test_an_account_with_a_password_does_too(awx, build, built):
-    example = data()
-    output = build("-vvv", files=(), moodle_backup_awx_organization=example["moodle_backup_awx_organization"],
-                   moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
+    output = build("-vvv", files=(), **some("organization"), moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
     assert "changed=0 " in output and awx.tokens == {}
 
 
@@ -274,7 +270,8 @@ class Jobs:
                                    "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
         self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
             "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
-            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_copies": copies}}}}
+            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_images": False,
+            "moodle_backup_copies": copies}}}}
 
     def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
         """Run a job, which must end with a code; nothing that AWX would store of it is secret."""
@@ -313,42 +310,56 @@ def test_a_job_that_needs_a_host_is_no_job_for_all(jobs):
 
 
 def test_a_backup_takes_its_answers_as_awx_passes_them(jobs):
-    job = jobs("back up", images="false", exclude_data='["cache/x*", "a, b"]', accept_incomplete="other\nanother", nice=3)
+    # Another stack, whose name begins with that of this one.
+    job = jobs("back up", images="false", accept_incomplete='["%s-other", "x"]' % NAME)
     (made,) = jobs.backups()
     assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made)
-    called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
-    assert ["cache/x*", "a, b"] in [args.get("exclude_data") for args in called]
-    assert [args["nice"] for args in called if "nice" in args] == [3]
+    (wanted,) = [result["invocation"]["module_args"] for result in job.results() if "jobs" in result]
+    assert [one["args"]["accept_incomplete"] for one in wanted["jobs"] if one["name"] == "content"] == [False]
     assert not list((jobs.root / "backups" / made).glob("image_*"))
-    jobs("back up", name="second", images="false", self_contained="false", exclude_data="")
-    assert jobs.backups() == sorted([made, "second"])
+    # What the inventory says holds where nothing is asked.
+    jobs("daily back up")
+    assert len(jobs.backups()) == 2
+
+
+def test_lists_are_taken_from_a_text(jobs, build):
+    """Neither is in the example: an answer that is left empty would win over what the inventory says."""
+    build(files=(), **some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=[
+        {"name": "Moodle backup, own", "playbook": "backup.yml", "credentials": ["Docker hosts"],
+         "survey": ["moodle_backup_name", "moodle_backup_exclude_data", "moodle_backup_plugin_paths", "moodle_backup_images"]}])
+    job = jobs("own", name="second", exclude_data='["cache/x*", "a, b"]', plugin_paths="local/one\nlocal/two", images="false")
+    called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
+    (found,) = [args for args in called if "exclude_data" in args]
+    assert found["exclude_data"] == ["cache/x*", "a, b"] and found["plugin_paths"] == ["local/one", "local/two"]
 
 
 def test_backups_are_read_listed_and_kept(jobs):
-    first = next(name for name in jobs.backups() if name != "second")
-    assert "second" in jobs("verify", verify_parts=2).said
+    first = jobs.backups()[0]
+    assert "second" in jobs("verify", name="second").said
+    assert "part" in jobs("verify", verify_parts=2).said
     assert first in jobs("list", format="json").said
     assert "is pinned" in jobs("pin", name=first, pinned="true", pin_reason="as delivered").said
-    jobs("clean up", keep_last=1)
-    assert len(jobs.backups()) == 2
     assert "is not pinned" in jobs("pin", name=first, pinned="false").said
-    jobs("clean up", keep_last=1, check=True)
-    assert len(jobs.backups()) == 2
-    jobs("clean up", keep_last=1)
+    jobs("pin", name="latest", pinned="true")
+    jobs("clean up by other rules", keep_last=1, check=True)
+    assert len(jobs.backups()) == 3
+    jobs("clean up by other rules", keep_last=1)
     assert jobs.backups() == ["second"]
 
 
 def test_a_backup_goes_away_and_comes_back(jobs):
-    assert "copied second" in jobs("replicate", copy_last=1).said
+    assert "copied second" in jobs("daily replicate").said
     shutil.rmtree(jobs.root / "backups/second")
     assert "was brought to school" in jobs("fetch", name="second").said
     assert jobs.backups() == ["second"]
 
 
-def test_a_site_is_restored_as_itself(jobs):
+def test_a_site_is_restored_as_itself(jobs, build):
     """No answer of a survey is a boolean: "false" must not make the site a copy that sends no mail."""
-    jobs("restore", limit="school", fetch="false", check_files="true", restore_clone="false", restore_configuration="false",
-         restore_settings='{"forced_by_awx": "yes"}')
+    build(files=(), **some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=[
+        dict(template, name="Moodle backup, own restore", survey=[*template["survey"], "moodle_backup_restore_settings"])
+        for template in data()["moodle_backup_awx_job_templates"] if template["name"] == "Moodle backup, restore"])
+    jobs("own restore", limit="school", restore_clone="false", restore_configuration="false", restore_settings='{"forced_by_awx": "yes"}')
     config = subprocess.run(["docker", "exec", jobs.site.web, "cat", "/var/www/html/config.php"], check=True, capture_output=True,
                             text=True).stdout
     assert "forced_by_awx" in config and "noemailever" not in config

@@ -44,8 +44,18 @@ def test_every_playbook_is_in_the_project(playbook):
 
 
 def test_every_playbook_has_a_job_template():
-    assert sorted(Path(template["playbook"]).stem for template in TEMPLATES.values()) == sorted([*PLAYBOOKS, "report_failure"])
-    assert set(ROLES) == {*PLAYBOOKS, "report_failure"}
+    assert {Path(template["playbook"]).stem for template in TEMPLATES.values()} == {*PLAYBOOKS, "report_failure"} == set(ROLES)
+
+
+def test_what_runs_by_itself_goes_by_the_inventory():
+    """A default of a survey would win over what the inventory says of a host, such as how long its backups stay."""
+    for workflow in EXAMPLE["moodle_backup_awx_workflows"]:
+        for node in workflow["nodes"]:
+            assert "survey" not in TEMPLATES[node["template"]]
+    templates = [TEMPLATES[entry["template"]] for entry in EXAMPLE["moodle_backup_awx_schedules"] if entry["template"] in TEMPLATES]
+    assert [{question["variable"] for question in template["survey"]} for template in templates] == [
+        set(entry["extra_vars"]) for entry in EXAMPLE["moodle_backup_awx_schedules"] if entry["template"] in TEMPLATES]
+    assert TEMPLATES["Moodle backup, clean up by other rules"]["job_type"] == "check"
 
 
 def test_only_playbooks_are_offered_as_such():
