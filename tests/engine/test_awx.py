@@ -185,7 +185,9 @@ def test_a_change_is_foretold_then_made_then_done(awx, build, built):
     assert "changed=1 " in build(files=(), **only)
     template = awx.named("job_templates", name)
     assert template["description"] == "Another text" and len(awx.surveys[template["id"]]["spec"]) == 1
+    only["moodle_backup_awx_project"]["fetch_now"] = True
     assert "changed=0 " in build(files=(), **only)
+    assert [path.rpartition("projects/")[2].partition("/")[2] for _method, path, _data in awx.writes()] == ["update/"]
 
 
 def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):

@@ -56,6 +56,7 @@ class FakeAwx:
         self.lists: dict[tuple[str, int, str], list[int]] = {}
         self.surveys: dict[int, dict] = {}
         self.tokens: dict[int, str] = {}
+        self.fetching: set[int] = set()  # new projects, until somebody asks how their first update goes
         self._lock, self._last = threading.RLock(), 0
         fake = self
 
@@ -120,6 +121,7 @@ class FakeAwx:
             if endpoint == "tokens":
                 return self._tokens(method, rest)
             if endpoint == "project_updates":
+                self.fetching.clear()
                 return 200, {"id": int(rest[0]), "status": "successful", "finished": "now", "failed": False, "scm_revision": "1",
                              "event_processing_finished": True, "elapsed": 1, "started": "now"}
             if endpoint != "unified_job_templates" and endpoint not in self.store:
@@ -221,7 +223,10 @@ class FakeAwx:
         self._check(endpoint, fields, None)
         if endpoint == "schedules":
             self._check_prompts(fields, required=True)
-        return self._add(endpoint, fields)
+        item = self._add(endpoint, fields)
+        if endpoint == "projects":
+            self.fetching.add(item["id"])
+        return item
 
     def _change(self, endpoint: str, item: dict, data: Any) -> None:
         if item.get("managed"):
@@ -389,7 +394,7 @@ class FakeAwx:
         kind = "inventory" if endpoint == "inventories" else endpoint.removesuffix("s")
         related = {kind_: "%s%s/" % (url, kind_) for kind_ in rules.LISTS.get(endpoint, {})}
         related.update(survey_spec=url + "survey_spec/", update=url + "update/")
-        summary = {"current_update": {"id": 1}} if endpoint == "projects" else {}
+        summary = {"current_update": {"id": 1}} if item["id"] in self.fetching else {}
         return dict(shown, type=kind, url=url, related=related, summary_fields=summary)
 
 
