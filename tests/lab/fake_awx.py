@@ -391,6 +391,8 @@ class FakeAwx:
                 for key, value in item["notification_configuration"].items()}
         if endpoint == "projects":
             shown["scm_revision"] = "1"
+        if endpoint in ("credential_types", "credentials", "execution_environments"):
+            shown.setdefault("managed", False)
         kind = "inventory" if endpoint == "inventories" else endpoint.removesuffix("s")
         related = {kind_: "%s%s/" % (url, kind_) for kind_ in rules.LISTS.get(endpoint, {})}
         related.update(survey_spec=url + "survey_spec/", update=url + "update/")

@@ -147,7 +147,7 @@ LISTS: dict[str, dict[str, str]] = {
     "job_templates": dict(_NOTIFY, credentials="credentials", labels="labels", instance_groups="instance_groups"),
     "workflow_job_templates": dict(_NOTIFY, notification_templates_approvals="notification_templates", labels="labels"),
     "workflow_job_template_nodes": {
-        **{kind: "workflow_job_template_nodes" for kind in ("success_nodes", "failure_nodes", "always_nodes")},
+        **dict.fromkeys(("success_nodes", "failure_nodes", "always_nodes"), "workflow_job_template_nodes"),
         "credentials": "credentials", "labels": "labels", "instance_groups": "instance_groups"},
     "schedules": {"credentials": "credentials", "labels": "labels", "instance_groups": "instance_groups"},
 }

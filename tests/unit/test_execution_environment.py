@@ -30,7 +30,8 @@ def builder(*arguments: object) -> str:
 def context(tmp_path_factory):
     """The rendered build context."""
     folder = tmp_path_factory.mktemp("ee")
-    builder("create", "--file", ROOT / "execution-environment.yml", "--context", folder / "context", "--output-filename", "Dockerfile")
+    builder("create", "--file", ROOT / "execution-environment.yml", "--context", folder / "context",
+            "--output-filename", "Dockerfile")
     return folder / "context"
 
 

@@ -23,7 +23,8 @@ def ask(tmp_path):
 
         def send(method, path, data=None, token="token"):
             request = urllib.request.Request(
-                "%s/api/v2/%s" % (fake.url, path), method=method, data=None if data is None else json.dumps(data).encode(),
+                "%s/api/v2/%s" % (fake.url, path), method=method,
+                data=None if data is None else json.dumps(data).encode(),
                 headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
             try:
                 with urllib.request.urlopen(request) as answer:
@@ -39,10 +40,11 @@ def ask(tmp_path):
 def ids(ask):
     """IDs of what most things need."""
     organization = ask("POST", "organizations/", {"name": "o"})[1]["id"]
+    project = {"name": "p", "organization": organization, "scm_type": "git", "scm_url": "x"}
     return {
         "organization": organization,
         "inventory": ask("POST", "inventories/", {"name": "i", "organization": organization})[1]["id"],
-        "project": ask("POST", "projects/", {"name": "p", "organization": organization, "scm_type": "git", "scm_url": "x"})[1]["id"],
+        "project": ask("POST", "projects/", project)[1]["id"],
     }
 
 
@@ -64,7 +66,7 @@ def test_only_who_has_the_token_gets_an_answer(ask):
     ("organizations/", {"name": "x", "default_environment": 999}, "default_environment"),
     ("organizations/", {"name": "Default"}, "__all__"),
     ("credential_types/", {"name": "x", "kind": "mine"}, "kind"),
-    ("credential_types/", {"name": "x", "kind": "cloud", "inputs": {"fields": [{"id": "a b", "label": "x"}]}}, "inputs"),
+    ("credential_types/", {"name": "x", "kind": "cloud", "inputs": {"fields": [{"id": "a b", "label": ""}]}}, "inputs"),
     ("credential_types/", {"name": "x", "kind": "cloud", "injectors": {"extra_vars": {"a": "{{ b }}"}}}, "injectors"),
 ])
 def test_what_is_not_right_is_refused(ask, path, data, field):
@@ -87,8 +89,9 @@ def test_a_job_template_has_to_fit(ask, ids, more, field):
 
 
 @pytest.mark.parametrize("question", [
-    {"type": "bool"}, {"required": "true"}, {"type": "integer", "default": "3"}, {"min": "1"}, {"type": "multiplechoice"},
-    {"type": "multiplechoice", "choices": ["a"], "default": "b"}, {"variable": "a-b"}, {"question_name": ""}, {"help": "x"},
+    {"type": "bool"}, {"required": "true"}, {"type": "integer", "default": "3"}, {"min": "1"},
+    {"type": "multiplechoice"}, {"type": "multiplechoice", "choices": ["a"], "default": "b"}, {"variable": "a-b"},
+    {"question_name": ""}, {"help": "x"},
 ])
 def test_a_survey_has_to_fit(ask, ids, question):
     made = ask("POST", "job_templates/", template(ids))[1]["related"]["survey_spec"].removeprefix("/api/v2/")
@@ -108,7 +111,8 @@ def test_a_survey_has_to_fit(ask, ids, question):
 ])
 def test_a_schedule_has_to_fit(ask, ids, rule):
     number = ask("POST", "job_templates/", template(ids))[1]["id"]
-    right = {"name": "s", "unified_job_template": number, "rrule": "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"}
+    right = {"name": "s", "unified_job_template": number,
+             "rrule": "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"}
     assert ask("POST", "schedules/", dict(right, rrule=rule))[0] == 400
     assert ask("POST", "schedules/", dict(right, extra_data={"a": 1}))[0] == 400  # nothing asks for it
     assert ask("POST", "schedules/", dict(right, limit="x"))[0] == 400
@@ -134,8 +138,8 @@ def test_secrets_are_not_shown_and_a_type_in_use_is_kept(ask, ids):
 def test_nodes_cannot_go_in_a_circle(ask, ids):
     number = ask("POST", "job_templates/", template(ids))[1]["id"]
     workflow = ask("POST", "workflow_job_templates/", {"name": "w", "organization": ids["organization"]})[1]["id"]
-    first, second = (ask("POST", "workflow_job_template_nodes/", {
-        "identifier": name, "workflow_job_template": workflow, "unified_job_template": number})[1]["id"] for name in "ab")
+    node = {"workflow_job_template": workflow, "unified_job_template": number}
+    first, second = (ask("POST", "workflow_job_template_nodes/", dict(node, identifier=name))[1]["id"] for name in "ab")
     assert ask("POST", "workflow_job_template_nodes/%d/success_nodes/" % first, {"id": second})[0] == 204
     assert ask("POST", "workflow_job_template_nodes/%d/failure_nodes/" % first, {"id": second})[0] == 400
     assert ask("POST", "workflow_job_template_nodes/%d/always_nodes/" % second, {"id": first})[0] == 400

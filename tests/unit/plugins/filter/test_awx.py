@@ -38,8 +38,8 @@ def question(entry):
 
 
 @pytest.mark.parametrize(("variable", "wanted"), [
-    ("moodle_backup_name", {"type": "text", "required": False, "default": "latest", "question_name": "Name", "min": 0, "max": 1024,
-                            "question_description": "Name of the backup, or latest."}),
+    ("moodle_backup_name", {"type": "text", "required": False, "default": "latest", "question_name": "Name", "min": 0,
+                            "max": 1024, "question_description": "Name of the backup, or latest."}),
     ("moodle_backup_setup_image", {"type": "text", "required": True, "question_name": "Image", "min": 1, "max": 1024,
                                    "question_description": "See a.b.c. Or x."}),
     ("moodle_backup_images", {"type": "multiplechoice", "choices": ["true", "false"], "default": "true"}),
@@ -59,7 +59,8 @@ def test_a_question_is_what_the_option_is(variable, wanted):
 
 
 def test_a_question_can_differ_from_the_option():
-    made = question({"variable": "moodle_backup_nice", "question": "How far", "max": 19, "default": 10, "required": True})
+    made = question(
+        {"variable": "moodle_backup_nice", "question": "How far", "max": 19, "default": 10, "required": True})
     assert (made["question_name"], made["max"], made["default"], made["required"]) == ("How far", 19, 10, True)
     made = question({"variable": "own", "question": "Which", "type": "multiplechoice", "choices": [1, 2], "default": 2})
     assert (made["choices"], made["default"], made["question_description"]) == (["1", "2"], "2", "")
@@ -128,13 +129,15 @@ def test_nodes_that_cannot_be_are_refused(nodes, problem):
     ({"at": "02:00"}, "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=DAILY;INTERVAL=1"),
     ({"at": "23:59", "timezone": "Europe/Vienna", "interval": 2},
      "DTSTART;TZID=Europe/Vienna:20240101T235900 RRULE:FREQ=DAILY;INTERVAL=2"),
-    ({"at": "02:00", "weekdays": ["sun", "mon"]}, "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,SU"),
+    ({"at": "02:00", "weekdays": ["sun", "mon"]},
+     "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,SU"),
     ({"at": "02:00", "every": "week"}, "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=WEEKLY;INTERVAL=1"),
     ({"at": "02:00", "every": "month"}, "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=MONTHLY;INTERVAL=1;BYMONTHDAY=1"),
     ({"at": "02:00", "every": "month", "month_day": 28},
      "DTSTART;TZID=UTC:20240101T020000 RRULE:FREQ=MONTHLY;INTERVAL=1;BYMONTHDAY=28"),
     ({"at": "00:15", "every": "hour", "interval": 6}, "DTSTART;TZID=UTC:20240101T001500 RRULE:FREQ=HOURLY;INTERVAL=6"),
-    ({"rrule": "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"}, "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"),
+    ({"rrule": "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"},
+     "DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1"),
 ])
 def test_a_schedule_becomes_a_rule_that_awx_takes(schedule, rule):
     assert awx_rrule(schedule) == rule
