@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import yaml
 from ansible.errors import AnsibleFilterError
 
 _ENCRYPTED = "$encrypted$"  # what AWX shows in the place of a secret
@@ -149,6 +150,31 @@ def awx_credential_type(fields):
     return {"inputs": {"fields": inputs, "required": required}, "injectors": {"extra_vars": variables}}
 
 
+def awx_inputs(inputs, name=""):
+    """Return the inputs of a credential (dict) whose fields become variables of jobs, as they are.
+
+    AWX hands variables to Ansible as YAML, each text marked as unsafe; from 2.19 on, ansible-core takes such a text for
+    what it would be without quotes. A password 007 would become the number 7.
+
+    :param inputs: dict. :param name: str, of the credential, for the message.
+    :raises AnsibleFilterError: an input that would not arrive as the text that it is.
+    """
+    altered = sorted(key for key, value in inputs.items() if value != "" and not _stays_text(value))
+    if altered:
+        raise AnsibleFilterError(
+            "credential %s: what is in %s looks like a number, a date, a truth value or nothing, so jobs would get it altered; "
+            "choose another one" % (name, ", ".join(altered)))
+    return inputs
+
+
+def _stays_text(value):
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.resolve(yaml.ScalarNode, str(value), (True, False)) == "tag:yaml.org,2002:str"
+    finally:
+        loader.dispose()
+
+
 def awx_same(wanted, there):
     """Tell whether AWX has already what is wanted (bool), as far as it shows it: any secret may be the right one.
 
@@ -233,6 +259,6 @@ def awx_rrule(schedule):
 class FilterModule:
     def filters(self):
         return {
-            "awx_survey": awx_survey, "awx_credential_type": awx_credential_type, "awx_same": awx_same,
-            "awx_children_first": awx_children_first, "awx_rrule": awx_rrule,
+            "awx_survey": awx_survey, "awx_credential_type": awx_credential_type, "awx_inputs": awx_inputs,
+            "awx_same": awx_same, "awx_children_first": awx_children_first, "awx_rrule": awx_rrule,
         }

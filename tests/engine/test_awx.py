@@ -248,6 +248,9 @@ def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
      "schedule x: 'at' is '2 am'; it has to be a time of day"),
     ({"moodle_backup_awx_credentials": [{"name": "x", "type": "Machine"}, {"name": "x", "type": "Machine"}]},
      "Two entries of moodle_backup_awx_credentials have the same name"),
+    ({**some("credential_types"), "moodle_backup_awx_credentials": [
+        {"name": "x", "type": "Moodle backup, restic", "inputs": {"moodle_backup_restic_password": "007"}}]},
+     "credential x: what is in moodle_backup_restic_password looks like a number"),
     ({"moodle_backup_awx_schedules": [{"name": "x", "template": "x", "att": "02:00"}]}, r"\batt\b.*Supported parameters"),
 ])
 def test_what_cannot_be_is_refused_with_its_reason(awx, build, built, changes, problem):

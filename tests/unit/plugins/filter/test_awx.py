@@ -12,6 +12,7 @@ from ansible_collections.moodleclaude.backup.plugins.filter.awx import (
     FilterModule,
     awx_children_first,
     awx_credential_type,
+    awx_inputs,
     awx_rrule,
     awx_same,
     awx_survey,
@@ -96,6 +97,18 @@ def test_a_credential_type_sets_the_variables_of_its_fields():
     }
 
 
+@pytest.mark.parametrize("secret", ["", "pass", "0815", "12a", "1.2.3", "two words", "a: b", "- x", "{{ x }}", "$1"])
+def test_a_secret_that_stays_text_is_taken(secret):
+    assert awx_inputs({"password": secret}) == {"password": secret}
+
+
+@pytest.mark.parametrize("secret", ["007", "12345", "1.0e+3", "0x1F", "1_000", "1.5", "yes", "Off", "null", "~", "2024-01-31"])
+def test_a_secret_that_jobs_would_get_altered_is_refused(secret):
+    with pytest.raises(AnsibleFilterError, match="credential Copies: what is in password looks like") as caught:
+        awx_inputs({"account": "x", "password": secret}, "Copies")
+    assert secret not in str(caught.value)
+
+
 @pytest.mark.parametrize(("wanted", "there", "same"), [
     ({"port": 25, "password": "x"}, {"port": 25, "password": "$encrypted$", "timeout": 30}, True),
     ({"port": 26, "password": "x"}, {"port": 25, "password": "$encrypted$"}, False),
@@ -163,4 +176,4 @@ def test_a_schedule_that_cannot_be_is_refused(schedule, problem):
 
 def test_they_are_filters():
     assert sorted(FilterModule().filters()) == [
-        "awx_children_first", "awx_credential_type", "awx_rrule", "awx_same", "awx_survey"]
+        "awx_children_first", "awx_credential_type", "awx_inputs", "awx_rrule", "awx_same", "awx_survey"]
