@@ -59,18 +59,25 @@ def _question(entry, options):
         "variable": entry["variable"], "type": kind,
         "question_name": entry.get("question") or _title(entry["variable"]),
         "question_description": entry.get("description", _help(option, kind)),
-        "required": bool(entry.get("required", option.get("required", False))),
+        "required": bool(entry.get("required", option.get("required", _needs_text(option, kind)))),
     }
     question.update(_limits(kind, entry, question["required"]))
     if kind in ("multiplechoice", "multiselect"):
         question["choices"] = [str(choice) for choice in entry.get("choices") or option.get("choices") or _BOOL]
     default = _default(kind, entry["default"] if "default" in entry else option.get("default"))
+    if default is None and _needs_text(option, kind):
+        default = "{}" if option["type"] == "dict" else "[]"
     if default is not None:
         question["default"] = default
     return question
 
 
 _BOOL = ["true", "false"]
+
+
+def _needs_text(option, kind):
+    """An answer that is left empty is null in a job, which is neither a list nor a dictionary."""
+    return kind == "textarea" and option.get("type") in ("list", "dict")
 
 
 def _kind(option):
@@ -94,7 +101,7 @@ def _help(option, kind):
     description = option.get("description") or []
     text = _MARKUP.sub(_unmarked, " ".join([description] if isinstance(description, str) else description))
     if kind == "textarea":
-        text += ' JSON, such as {"a": "b"}.' if option.get("type") == "dict" else " One a line."
+        text += ' JSON, such as {"a": "b"}.' if option.get("type") == "dict" else " One a line, or [] for none."
     return text.strip()
 
 
@@ -162,8 +169,8 @@ def awx_inputs(inputs, name=""):
     altered = sorted(key for key, value in inputs.items() if value != "" and not _stays_text(value))
     if altered:
         raise AnsibleFilterError(
-            "credential %s: what is in %s looks like a number, a date, a truth value or nothing, so jobs would get it altered; "
-            "choose another one" % (name, ", ".join(altered)))
+            "credential %s: what is in %s looks like a number, a date, a truth value or nothing, so jobs would get it "
+            "altered; choose another one" % (name, ", ".join(altered)))
     return inputs
 
 
