@@ -119,7 +119,7 @@ class FakeAwx:
             if endpoint == "ping" or endpoint == "config":
                 return 200, {"version": "24.6.1"}
             if endpoint == "tokens":
-                return self._tokens(method, rest)
+                return self._tokens(method, rest, query, data)
             if endpoint == "project_updates":
                 self.fetching.clear()
                 return 200, {"id": int(rest[0]), "status": "successful", "finished": "now", "failed": False, "scm_revision": "1",
@@ -144,13 +144,22 @@ class FakeAwx:
             return {number: item for part in UNIFIED for number, item in self.store[part].items()}
         return self.store.get(endpoint, {})
 
-    def _tokens(self, method: str, rest: list[str]) -> tuple[int, Any]:
+    def _tokens(self, method: str, rest: list[str], query: dict, data: Any) -> tuple[int, Any]:
         if method == "POST":
+            if set(data) - {"description", "application", "scope"} or data.get("scope", "write") not in ("read", "write"):
+                raise Refused({"scope": ["Must be a simple space-separated string with allowed scopes ['read', 'write']."]})
             self._last += 1
             self.tokens[self._last] = "token %d for a password" % self._last
-            return 201, {"id": self._last, "token": self.tokens[self._last]}
-        del self.tokens[int(rest[0])]
+            return 201, dict(self._token(self._last), token=self.tokens[self._last])
+        if method == "GET":
+            return 200, self._page([self._token(number) for number in self.tokens if str(number) == query.get("id", str(number))])
+        if self.tokens.pop(int(rest[0]), None) is None:
+            raise Refused({"detail": "No OAuth2AccessToken matches the given query."}, 404)
         return 204, None
+
+    @staticmethod
+    def _token(number: int) -> dict:
+        return {"id": number, "type": "o_auth2_access_token", "url": "%stokens/%d/" % (_API, number), "token": "************"}
 
     def _collection(self, method: str, endpoint: str, query: dict, data: Any) -> tuple[int, Any]:
         if method == "POST":
@@ -434,8 +443,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _allowed(self, path: str) -> bool:
         kind, _space, value = self.headers.get("Authorization", "").partition(" ")
-        if path.startswith(_API + "tokens/"):
-            return kind == "Basic" and base64.b64decode(value).decode() == "admin:" + self.awx.password
+        if kind == "Basic":
+            return path.startswith(_API + "tokens/") and base64.b64decode(value).decode() == "admin:" + self.awx.password
         return kind == "Bearer" and value in (self.awx.token, *self.awx.tokens.values())
 
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
