@@ -49,6 +49,10 @@ HIDDEN = {name: value for name, value in SECRETS.items() if name not in ("vault_
 HIDDEN["line of the key"] = "key of the hosts"
 
 
+def data() -> dict:
+    return yaml.safe_load(EXAMPLE.read_text())
+
+
 class Builder:
     """Runs the playbook awx with the example."""
 
@@ -81,7 +85,9 @@ def awx(tmp_path_factory):
 @pytest.fixture(scope="module")
 def build(awx, tmp_path_factory):
     """A function that runs the playbook."""
-    return Builder(tmp_path_factory.mktemp("data"), awx)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANSIBLE_PIPELINING", "1")  # less to do for each of the many modules
+        yield Builder(tmp_path_factory.mktemp("data"), awx)
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +96,23 @@ def built(awx, build):
     output = build("--check")
     assert awx.writes() == [] and awx.names("organizations") == ["Default"]
     assert "does not have yet what is changed above" in output and "changed=1 " in output
-    return build("-vvv")
+    return build("-vvv", moodle_backup_awx_job_templates=[*data()["moodle_backup_awx_job_templates"], *own_templates()])
 
 
-def data() -> dict:
-    return yaml.safe_load(EXAMPLE.read_text())
+def named(part: str, *names: str) -> list[dict]:
+    """Return entries of a variable of the example."""
+    found = [item for item in data()["moodle_backup_awx_" + part] if item["name"] in names]
+    assert len(found) == len(names)
+    return found
+
+
+def own_templates() -> list[dict]:
+    """Return job templates that ask for lists and dictionaries. The example asks for few, for answers win over the inventory."""
+    (restore,) = named("job_templates", "Moodle backup, restore")
+    lists = ["moodle_backup_name", "moodle_backup_images", "moodle_backup_exclude_data", "moodle_backup_plugin_paths",
+             "moodle_backup_config_paths", "moodle_backup_accept_incomplete"]
+    return [{"name": "Moodle backup, own", "playbook": "backup.yml", "credentials": ["Docker hosts"], "survey": lists},
+            dict(restore, name="Moodle backup, own restore", survey=[*restore["survey"], "moodle_backup_restore_settings"])]
 
 
 def some(*parts: str) -> dict:
@@ -110,7 +128,8 @@ def test_everything_of_the_example_is_made(awx, built):
     for part, endpoint in (("credential_types", "credential_types"), ("credentials", "credentials"),
                            ("notifications", "notification_templates"), ("job_templates", "job_templates"),
                            ("workflows", "workflow_job_templates"), ("schedules", "schedules")):
-        assert awx.names(endpoint) == sorted(item["name"] for item in example["moodle_backup_awx_%s" % part])
+        own = own_templates() if part == "job_templates" else []
+        assert awx.names(endpoint) == sorted(item["name"] for item in [*example["moodle_backup_awx_%s" % part], *own])
     assert awx.attached("organizations", "Moodle", "galaxy_credentials") == ["Ansible Galaxy"]
     assert awx.named("execution_environments", "Moodle backup")["image"] == "registry.example.com/moodle-backup-ee:0.2.0"
     project = awx.named("projects", "Moodle backup")
@@ -165,7 +184,12 @@ def test_schedules_are_due_when_they_should(awx, built):
 
 
 def test_the_second_run_changes_nothing(awx, build, built):
-    output = build()
+    """Nor does it write secrets. Of the job templates, those whose surveys have questions of all types."""
+    credential = awx.named("credentials", "Copies of Moodle backups")
+    mail = awx.named("notification_templates", "Mail to the administrators")
+    credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
+    templates = named("job_templates", "Moodle backup, daily back up", "Moodle backup, back up", "Moodle backup, schedule on the hosts")
+    output = build(moodle_backup_awx_job_templates=templates)
     assert "changed=0 " in output
     assert awx.writes() == []
 
@@ -173,93 +197,53 @@ def test_the_second_run_changes_nothing(awx, build, built):
 # --- changes --------------------------------------------------------------------------------------------------------
 
 
-def test_a_change_is_foretold_then_made_then_done(awx, build, built):
-    example = data()
-    name = "Moodle backup, pin"
-    templates = [dict(item, description="Another text", survey=item["survey"][:1]) for item in example["moodle_backup_awx_job_templates"]
-                 if item["name"] == name]
-    only = dict(some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=templates)
-    before = awx.named("job_templates", name)["description"]
-    assert "changed=1 " in build("--check", files=(), **only)
-    assert awx.writes() == [] and awx.named("job_templates", name)["description"] == before
-    assert "changed=1 " in build(files=(), **only)
-    template = awx.named("job_templates", name)
-    assert template["description"] == "Another text" and len(awx.surveys[template["id"]]["spec"]) == 1
-    only["moodle_backup_awx_project"]["fetch_now"] = True
-    assert "changed=0 " in build(files=(), **only)
-    assert [path.rpartition("projects/")[2].partition("/")[2] for _method, path, _data in awx.writes()] == ["update/"]
-
-
 def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):
-    example = data()
-    only = some("organization", "token", "notifications")
-    only["moodle_backup_awx_credentials"] = [item for item in example["moodle_backup_awx_credentials"] if item["name"] == "Copies of Moodle backups"]
-    credential = awx.named("credentials", "Copies of Moodle backups")
-    mail = awx.named("notification_templates", "Mail to the administrators")
-    credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
-    assert "changed=0 " in build(files=(), **only)
+    only = dict(some("organization", "token", "notifications"), moodle_backup_awx_credentials=named("credentials", "Copies of Moodle backups"))
     assert "changed=2 " in build("-vvv", files=(), **only, moodle_backup_awx_update_secrets=True)
-    assert credential["inputs"]["moodle_backup_s3_secret"] == SECRETS["vault_s3_secret"]
-    assert mail["notification_configuration"]["password"] == SECRETS["vault_mail_password"]
+    credential = awx.named("credentials", "Copies of Moodle backups")["inputs"]
+    assert credential["moodle_backup_s3_secret"] == SECRETS["vault_s3_secret"]
+    mail = awx.named("notification_templates", "Mail to the administrators")["notification_configuration"]
+    assert mail["password"] == SECRETS["vault_mail_password"]
 
 
-def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
-    """Also what others need: the credential goes before its type, the schedule before its template, in one run."""
-    example = data()
-    absent = {
-        "schedules": ["Moodle backup, read all backups within a month"], "credential_types": ["Moodle backup, git remote"],
-        "credentials": ["Remote of the repository of backups"], "notifications": ["Mail to the administrators"],
-        "job_templates": ["Moodle backup, pin"]}
-    changes = some("organization", "token")
-    for part, names in absent.items():
-        key = "moodle_backup_awx_%s" % part
-        changes[key] = [dict(item, state="absent") for item in example[key] if item["name"] in names]
-    workflow = dict(example["moodle_backup_awx_workflows"][0], notify={})
-    workflow["nodes"] = [dict(node, state="absent") if node["name"] == "replicate what there is" else
-                         dict(node, always=["report"]) if node["name"] == "let sites go on" else node for node in workflow["nodes"]]
-    changes["moodle_backup_awx_workflows"] = [workflow]
-    before = {endpoint: awx.names(endpoint) for endpoint in awx.store}
-    build(files=(), **changes)
-    gone = {"schedules": absent["schedules"], "credential_types": absent["credential_types"], "credentials": absent["credentials"],
-            "notification_templates": absent["notifications"], "job_templates": absent["job_templates"],
-            "workflow_job_template_nodes": ["replicate what there is"]}
-    for endpoint, names in before.items():
-        assert awx.names(endpoint) == [name for name in names if name not in gone.get(endpoint, [])]
-    assert awx.attached("workflow_job_template_nodes", "let sites go on", "always_nodes") == ["report"]
-    assert "changed=0 " in build(files=(), **changes)
-    assert awx.writes() == []
-    # For the tests that follow.
-    build(files=(), **some("organization", "token", "project", "inventory", "execution_environment"), **{
-        key: [{name: value for name, value in item.items() if name != "state"} for item in changes[key]]
-        for key in changes if key.rpartition("awx_")[2] in absent})
-    assert {endpoint: awx.names(endpoint) for endpoint in awx.store if endpoint != "workflow_job_template_nodes"} == {
-        endpoint: names for endpoint, names in before.items() if endpoint != "workflow_job_template_nodes"}
+def test_a_change_is_foretold_then_made_by_an_account_with_a_password_too(awx, build, built):
+    """One token is made for the account, also for what looks into AWX without changing it, and none stays."""
+    (template,) = named("job_templates", "Moodle backup, pin")
+    only = dict(some("organization", "project", "notifications"), moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
+    only["moodle_backup_awx_inventory"] = {"name": "Docker hosts with Moodle"}
+    only["moodle_backup_awx_job_templates"] = [dict(template, description="Another text", survey=template["survey"][:1])]
+    assert "changed=1 " in build("--check", files=(), **only)
+    assert writes_beside_tokens(awx) == [] and awx.named("job_templates", template["name"])["description"] == template["description"]
+    only["moodle_backup_awx_project"]["fetch_now"] = True
+    assert "changed=1 " in build("-vvv", files=(), **only)
+    made = awx.named("job_templates", template["name"])
+    assert made["description"] == "Another text" and len(awx.surveys[made["id"]]["spec"]) == 1
+    assert sorted(path.strip("/").rpartition("/")[2] for path in writes_beside_tokens(awx)) == [str(made["id"]), "survey_spec", "update"]
+    # Its own, and that of the module which makes it.
+    assert [path for method, path, _data in awx.writes() if method == "POST"].count("/api/v2/tokens/") == 2 and awx.tokens == {}
+
+
+def writes_beside_tokens(awx: FakeAwx) -> list[str]:
+    return [path for _method, path, _data in awx.writes() if "/tokens/" not in path]
 
 
 @pytest.mark.parametrize(("changes", "problem"), [
     ({"moodle_backup_awx_token": "a wrong one"}, "Invalid authentication credentials"),
-    ({"moodle_backup_awx_job_templates": [{"name": "x", "playbook": "list.yml", "survey": ["moodle_backup_nmae"]}]},
-     "the survey asks for moodle_backup_nmae, which the role does not know"),
-    ({**some("project", "inventory"), "moodle_backup_awx_job_templates": [{"name": "x", "playbook": "nothing.yml"}]},
-     "Playbook not found for project"),
+    ({"moodle_backup_awx_token": "", "moodle_backup_awx_username": "nobody", "moodle_backup_awx_password": PASSWORD},
+     "AWX gives no token for moodle_backup_awx_username and moodle_backup_awx_password. .*401"),
     ({"moodle_backup_awx_notifications": [{"name": "x", "type": "email", "configuration": {"password": PASSWORD}}]},
      "A notification could not be made or removed in AWX. .*Missing required fields for Notification Configuration"),
     ({"moodle_backup_awx_schedules": [{"name": "x", "template": "Moodle backup, every day", "at": "2 am"}]},
      "schedule x: 'at' is '2 am'; it has to be a time of day"),
     ({"moodle_backup_awx_credentials": [{"name": "x", "type": "Machine"}, {"name": "x", "type": "Machine"}]},
      "Two entries of moodle_backup_awx_credentials have the same name"),
-    ({**some("credential_types"), "moodle_backup_awx_credentials": [
+    ({"moodle_backup_awx_credential_types": data()["moodle_backup_awx_credential_types"][:1], "moodle_backup_awx_credentials": [
         {"name": "x", "type": "Moodle backup, restic", "inputs": {"moodle_backup_restic_password": "007"}}]},
      "credential x: what is in moodle_backup_restic_password looks like a number"),
     ({"moodle_backup_awx_schedules": [{"name": "x", "template": "x", "att": "02:00"}]}, r"\batt\b.*Supported parameters"),
 ])
 def test_what_cannot_be_is_refused_with_its_reason(awx, build, built, changes, problem):
     assert re.search(problem, build("-vvv", files=(), code=2, **{**some("organization", "token"), **changes}))
-
-
-def test_an_account_with_a_password_does_too(awx, build, built):
-    output = build("-vvv", files=(), **some("organization"), moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
-    assert "changed=0 " in output and awx.tokens == {}
 
 
 # --- the jobs -------------------------------------------------------------------------------------------------------
@@ -317,39 +301,29 @@ def test_a_job_that_needs_a_host_is_no_job_for_all(jobs):
 
 
 def test_a_backup_takes_its_answers_as_awx_passes_them(jobs):
-    # Another stack, whose name begins with that of this one.
-    job = jobs("back up", images="false", accept_incomplete='["%s-other", "x"]' % NAME)
+    jobs("daily back up")  # which asks nothing; the inventory says what it needs
     (made,) = jobs.backups()
     assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made)
-    (wanted,) = [result["invocation"]["module_args"] for result in job.results() if "jobs" in result]
-    assert [one["args"]["accept_incomplete"] for one in wanted["jobs"] if one["name"] == "content"] == [False]
-    assert not list((jobs.root / "backups" / made).glob("image_*"))
-    # What the inventory says holds where nothing is asked.
-    jobs("daily back up")
-    assert len(jobs.backups()) == 2
-
-
-def test_lists_are_taken_from_a_text(jobs, build):
-    """Neither is in the example: an answer that is left empty would win over what the inventory says."""
-    build(files=(), **some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=[
-        {"name": "Moodle backup, own", "playbook": "backup.yml", "credentials": ["Docker hosts"],
-         "survey": ["moodle_backup_name", "moodle_backup_exclude_data", "moodle_backup_plugin_paths", "moodle_backup_images"]}])
-    job = jobs("own", name="second", exclude_data='["cache/x*", "a, b"]', plugin_paths="local/one\nlocal/two", images="false")
+    # Another stack, whose name begins with that of this one. Where configuration is, is left as the form has it.
+    job = jobs("own", name="second", images="false", accept_incomplete='["%s-other", "x"]' % NAME, exclude_data='["cache/x*", "a, b"]',
+               plugin_paths="local/moodleclaude\nmod/forum")
     called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
     (found,) = [args for args in called if "exclude_data" in args]
-    assert found["exclude_data"] == ["cache/x*", "a, b"] and found["plugin_paths"] == ["local/one", "local/two"]
+    assert found["exclude_data"] == ["cache/x*", "a, b"] and found["plugin_paths"] == ["local/moodleclaude", "mod/forum"]
+    assert found["config_paths"] == []
+    (wanted,) = [args["jobs"] for args in called if "jobs" in args]
+    assert [one["args"]["accept_incomplete"] for one in wanted if one["name"] == "content"] == [False]
+    assert jobs.backups() == [made, "second"] and not list((jobs.root / "backups/second").glob("image_*"))
 
 
 def test_backups_are_read_listed_and_kept(jobs):
     first = jobs.backups()[0]
-    assert "second" in jobs("verify", name="second").said
     assert "part" in jobs("verify", verify_parts=2).said
     assert first in jobs("list", format="json").said
     assert "is pinned" in jobs("pin", name=first, pinned="true", pin_reason="as delivered").said
     assert "is not pinned" in jobs("pin", name=first, pinned="false").said
-    jobs("pin", name="latest", pinned="true")
     jobs("clean up by other rules", keep_last=1, check=True)
-    assert len(jobs.backups()) == 3
+    assert jobs.backups() == [first, "second"]
     jobs("clean up by other rules", keep_last=1)
     assert jobs.backups() == ["second"]
 
@@ -361,11 +335,8 @@ def test_a_backup_goes_away_and_comes_back(jobs):
     assert jobs.backups() == ["second"]
 
 
-def test_a_site_is_restored_as_itself(jobs, build):
+def test_a_site_is_restored_as_itself(jobs):
     """No answer of a survey is a boolean: "false" must not make the site a copy that sends no mail."""
-    build(files=(), **some("organization", "token", "project", "inventory", "execution_environment"), moodle_backup_awx_job_templates=[
-        dict(template, name="Moodle backup, own restore", survey=[*template["survey"], "moodle_backup_restore_settings"])
-        for template in data()["moodle_backup_awx_job_templates"] if template["name"] == "Moodle backup, restore"])
     jobs("own restore", limit="school", restore_clone="false", restore_configuration="false", restore_settings='{"forced_by_awx": "yes"}')
     config = subprocess.run(["docker", "exec", jobs.site.web, "cat", "/var/www/html/config.php"], check=True, capture_output=True,
                             text=True).stdout
@@ -377,7 +348,38 @@ def test_the_other_playbooks_run_too(jobs):
     repository = jobs.site.folder / "repository"
     jobs("repository", repository_action="init", repository=str(repository))
     assert (repository / ".gitignore").is_file()
-    jobs("repository", repository_action="clean-old-backups", repository=str(repository), repository_forget='["gone"]')
     jobs("schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"], schedule_time="03:15",
          schedule_persistent="false")
     assert "A job of this workflow has failed" in jobs("report a failure", code=2).said
+
+
+# --- the end of it --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
+    """Also what others need: the credential goes before its type, the schedule before its template, in one run."""
+    example = data()
+    absent = {
+        "schedules": ["Moodle backup, read all backups within a month"], "credential_types": ["Moodle backup, git remote"],
+        "credentials": ["Remote of the repository of backups"], "notifications": ["Mail to the administrators"],
+        "job_templates": ["Moodle backup, pin"]}
+    changes = some("organization", "token")
+    for part, names in absent.items():
+        key = "moodle_backup_awx_%s" % part
+        changes[key] = [dict(item, state="absent") for item in example[key] if item["name"] in names]
+    workflow = dict(example["moodle_backup_awx_workflows"][0], notify={})
+    nodes = {node["name"]: node for node in workflow["nodes"]}
+    # Those that are not named stay as they are.
+    workflow["nodes"] = [dict(nodes["replicate what there is"], state="absent"), dict(nodes["let sites go on"], always=["report"]),
+                         nodes["report"]]
+    changes["moodle_backup_awx_workflows"] = [workflow]
+    before = {endpoint: awx.names(endpoint) for endpoint in awx.store}
+    build(files=(), **changes)
+    gone = {"schedules": absent["schedules"], "credential_types": absent["credential_types"], "credentials": absent["credentials"],
+            "notification_templates": absent["notifications"], "job_templates": absent["job_templates"],
+            "workflow_job_template_nodes": ["replicate what there is"]}
+    for endpoint, names in before.items():
+        assert awx.names(endpoint) == [name for name in names if name not in gone.get(endpoint, [])]
+    assert awx.attached("workflow_job_template_nodes", "let sites go on", "always_nodes") == ["report"]
+    assert "changed=0 " in build(files=(), **changes)
+    assert awx.writes() == []
