@@ -704,6 +704,9 @@ def test_compare_writes_nothing(engine, ok, fails, volume, container, debian, ch
     assert ok("volume_restore", **dict(one, path="missing"))["different"] is True
     assert "single file" in fails("volume_restore", **dict(one, path="cache"))
     assert ok("volume_restore", **dict(here, volume=None, path=str(tmp_path / "no" / "such")))["different"] is True
+    assert ok("volume_restore", **dict(here, volume=name + "-none"))["different"] is True
+    assert ok("volume_restore", **dict(there, container=origin + "-none"))["different"] is True
+    assert engine.volume(name + "-none") is None
     assert not os.path.exists(tmp_path / "no")
 
 

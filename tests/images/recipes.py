@@ -69,6 +69,9 @@ def _postgresql(suite: str, major: str) -> Base:
     )
 
 
+# A control node that is its own managed host: what the README names, and nothing of Ansible.
+_CONTROL = ("python3", "python3-docker", "zstd")
+
 BASES = {
     "postgresql-15": _postgresql("bookworm", "15"),
     "postgresql-17": _postgresql("trixie", "17"),
@@ -117,6 +120,8 @@ BASES = {
             'chmod 755 "$1/usr/local/bin/ansible-playbook"',
         ),
     ),
+    "control-12": Base(suite="bookworm", packages=_CONTROL, exclude=_NO_DOCS),
+    "control-13": Base(suite="trixie", packages=_CONTROL, exclude=_NO_DOCS),
     "tiny": Base(
         suite="bookworm",
         packages=("busybox-static",),
@@ -140,4 +145,6 @@ IMAGES = {
     "postgresql:17": Image(folder="postgresql", base="postgresql-17", args={"PG_MAJOR": "17"}),
     "pgadmin:latest": Image(folder="pgadmin", base="pgadmin"),
     "host:latest": Image(folder="host", base="host"),
+    "control:12": Image(folder="control", base="control-12"),
+    "control:13": Image(folder="control", base="control-13"),
 }

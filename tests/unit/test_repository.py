@@ -9,6 +9,7 @@ Every rule is tried twice: on this repository, where it must find nothing, and o
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ MAX_TASK_LINES = 120
 MAX_PLUGIN_LINES = 450
 SHELL = ("ansible.builtin.shell", "shell", "ansible.legacy.shell")
 COMMAND = ("ansible.builtin.command", "command", "ansible.legacy.command")
+GROUP_OPTIONS = {"docker": "docker_host", "root": "root"}  # action group: the option that makes a module a member
 
 
 def files_of(root: Path) -> list[Path]:
@@ -71,14 +73,40 @@ def check_headers(root: Path) -> Iterator[str]:
             yield f"{name(root, path)}: licence header is missing or differs"
 
 
-def check_action_group(root: Path) -> Iterator[str]:
-    """module_defaults reach every module, and nothing else."""
-    group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
-    modules = {path.stem for path in (root / "plugins/modules").glob("*.py")}
-    for module in sorted(modules - group):
-        yield f"{module}: not in the action group of meta/runtime.yml"
-    for module in sorted(group - modules):
-        yield f"{module}: in the action group of meta/runtime.yml, but there is no such module"
+def check_action_groups(root: Path) -> Iterator[str]:
+    """The defaults of a group reach every module that has the group's option, and no other, which would refuse them."""
+    groups = load(root / "meta/runtime.yml").get("action_groups") or {}
+    modules = {path.stem: module_options(root, path) for path in (root / "plugins/modules").glob("*.py")}
+    for group in sorted(set(groups) ^ set(GROUP_OPTIONS)):
+        yield f"{group}: an action group of meta/runtime.yml, or of this test, but not of both"
+    for group in sorted(set(groups) & set(GROUP_OPTIONS)):
+        members, option = set(groups[group]), GROUP_OPTIONS[group]
+        for module in sorted(members - set(modules)):
+            yield f"{module}: in the action group {group} of meta/runtime.yml, but there is no such module"
+        for module, options in sorted(modules.items()):
+            if module in members and option not in options:
+                yield f"{module}: in the action group {group} of meta/runtime.yml, but it has no option {option}"
+            elif module not in members and option in options:
+                yield f"{module}: has the option {option}, but is not in the action group {group} of meta/runtime.yml"
+
+
+def module_options(root: Path, path: Path) -> set[str]:
+    """The options of a module as documented, which ansible-test compares with those that it takes."""
+    text = documentation(path, "DOCUMENTATION")
+    options = set(text.get("options") or {})
+    for fragment in text.get("extends_documentation_fragment") or []:
+        file, _dot, block = fragment.removeprefix("moodleclaude.backup.").partition(".")
+        path = root / "plugins/doc_fragments" / f"{file}.py"
+        options |= set(documentation(path, (block or "documentation").upper()).get("options") or {})
+    return options
+
+
+def documentation(path: Path, block: str) -> dict:
+    """A block of documentation in a Python file, at its top or in a class."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and [block] == [getattr(target, "id", None) for target in node.targets]:
+            return yaml.safe_load(node.value.value) or {}
+    return {}
 
 
 def check_throttle(root: Path) -> Iterator[str]:
@@ -143,15 +171,6 @@ def check_readme_playbooks(root: Path) -> Iterator[str]:
             yield f"{name(root, path)}: not in README.md"
 
 
-def check_links(root: Path) -> Iterator[str]:
-    """What a document links to in the repository is there."""
-    for path in files_of(root):
-        if path.suffix == ".md":
-            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-                if not (path.parent / target).exists():
-                    yield f"{name(root, path)}: there is no {target}"
-
-
 def check_lengths(root: Path) -> Iterator[str]:
     """A file has one job and is short; a test may go through a module's whole life."""
     tasks = [path for path in task_files(root) if not path.is_relative_to(root / "tests")]
@@ -209,12 +228,11 @@ def check_order(root: Path) -> Iterator[str]:
 
 CHECKS = [
     check_headers,
-    check_action_group,
+    check_action_groups,
     check_throttle,
     check_role_options,
     check_foreign_paths,
     check_readme_playbooks,
-    check_links,
     check_lengths,
     check_pipefail,
     check_order,
@@ -228,16 +246,16 @@ def test_repository_keeps_the_rule(check):
 
 # --- trees that break them ------------------------------------------------------------------------------------------
 
-GROUP = "action_groups:\n  all: [a]\n"
+GROUPS = "action_groups:\n  docker: [%s]\n  root: [%s]\n"
+OPTION = 'DOCUMENTATION = "options: {root: {}}"\n'
 SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n        default: 1\n"
 BROKEN = [
     (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
     (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
-    (check_action_group, {"meta/runtime.yml": GROUP}, "a: in the action group"),
     (
-        check_action_group,
-        {"meta/runtime.yml": GROUP, "plugins/modules/a.py": "", "plugins/modules/b.py": ""},
-        "b: not in the action group",
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("a", "")},
+        "a: in the action group docker of meta/runtime.yml, but there is no such module",
     ),
     (
         check_throttle,
@@ -247,6 +265,26 @@ BROKEN = [
         },
         "roles/r/tasks/m.yml: throttle for a module",
     ),
+    (
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("", "a"), "plugins/modules/a.py": ""},
+        "a: in the action group root of meta/runtime.yml, but it has no option root",
+    ),
+    (
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("", ""), "plugins/modules/a.py": OPTION},
+        "a: has the option root, but is not in the action group root",
+    ),
+    (
+        check_action_groups,
+        {
+            "meta/runtime.yml": GROUPS % ("", ""),
+            "plugins/modules/a.py": 'DOCUMENTATION = "extends_documentation_fragment: [moodleclaude.backup.f.x]"\n',
+            "plugins/doc_fragments/f.py": 'class ModuleDocFragment:\n    X = "options: {docker_host: {}}"\n',
+        },
+        "a: has the option docker_host, but is not in the action group docker",
+    ),
+    (check_action_groups, {"meta/runtime.yml": GROUPS % ("", "") + "  all: []\n"}, "all: an action group of meta"),
     (check_role_options, {"roles/r/tasks/main.yml": "[]"}, "roles/r: no meta/argument_specs.yml"),
     (check_role_options, {"roles/r/meta/argument_specs.yml": SPECS}, "none in defaults/main.yml"),
     (
@@ -280,7 +318,6 @@ BROKEN = [
     ),
     (check_foreign_paths, {"docs/a.md": "see\n`/" + "work/main`\n"}, "docs/a.md:2: absolute path"),
     (check_readme_playbooks, {"README.md": "backup_all.yml", "playbooks/all.yml": "[]"}, "playbooks/all.yml: not in"),
-    (check_links, {"docs/a.md": "[a](a.md), [b](https://b.example/c), [c](c.svg)"}, "docs/a.md: there is no c.svg"),
     (check_lengths, {"roles/r/tasks/a.yml": "#\n" * 121}, "roles/r/tasks/a.yml: 121 lines, more than 120"),
     (check_lengths, {"plugins/module_utils/_a.py": "#\n" * 451}, "plugins/module_utils/_a.py: 451 lines"),
     (check_pipefail, {"roles/r/tasks/a.yml": "- ansible.builtin.shell: a | b"}, "roles/r/tasks/a.yml: shell without"),

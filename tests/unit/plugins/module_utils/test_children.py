@@ -91,7 +91,6 @@ def test_what_needs_a_failed_task_does_not_start(tmp_path):
     assert not (tmp_path / "started").exists()
 
 
-
 def fail(error):
     raise error
 
