@@ -93,6 +93,14 @@ def test_all_good_ends_with_0_and_one_of_several_stacks_can_be_chosen(fleet):
     assert done.stdout.count("PLAY [Remove old backups]") == 1
 
 
+@pytest.mark.parametrize("value", ["", None])  # null is what a survey of AWX makes of an answer that is left empty
+def test_an_empty_extra_variable_must_not_stand_for_the_stacks_own_setting(fleet, value):
+    done, report = fleet("listed", "-e", json.dumps({"moodle_backup_stack": value}))
+    assert done.returncode == 2, done.stdout
+    (row,) = report["stacks"]
+    assert row["error"].startswith("moodle_backup_stack is empty among the extra variables")
+
+
 def test_all_of_several_failed_ends_with_4(fleet):
     done, report = fleet("absent,bad")
     assert done.returncode == 4, done.stdout
