@@ -85,7 +85,8 @@ def site_line(site: dict[str, int]) -> str:
 
 def conditions(results: dict) -> str:
     busiest = max(run["idle_load"] for run in results["runs"])
-    cache = "was dropped" if all(run["cold"] for run in results["runs"]) else "could not be dropped"
+    cold = {run["cold"] for run in results["runs"]}  # None if nobody wanted it to be
+    cache = "was dropped" if cold == {True} else "was left as it was" if cold == {None} else "could not be dropped"
     return (
         f"Scale {results['scale']:g}. The page cache {cache} before each step. Other work kept at most {busiest:.1f}"
         f" processors busy just before a step. Rounds: {results['repeat']}"
