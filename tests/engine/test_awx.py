@@ -106,6 +106,17 @@ def named(part: str, *names: str) -> list[dict]:
     return found
 
 
+def few() -> dict:
+    """Return variables of the example with some of each kind: job templates with questions of all types, a piece of the workflow."""
+    (workflow,) = data()["moodle_backup_awx_workflows"]
+    return {
+        "moodle_backup_awx_credential_types": named("credential_types", "Moodle backup, restic"),
+        "moodle_backup_awx_credentials": named("credentials", "Docker hosts", "Copies of Moodle backups"),
+        "moodle_backup_awx_job_templates": named("job_templates", "Moodle backup, back up", "Moodle backup, schedule on the hosts"),
+        "moodle_backup_awx_workflows": [dict(workflow, nodes=[node for node in workflow["nodes"] if node["name"] in ("clean up", "report")])],
+        "moodle_backup_awx_schedules": named("schedules", "Moodle backup, read all backups within a month")}
+
+
 def own_templates() -> list[dict]:
     """Return job templates that ask for lists and dictionaries. The example asks for few, for answers win over the inventory."""
     (restore,) = named("job_templates", "Moodle backup, restore")
@@ -183,15 +194,16 @@ def test_schedules_are_due_when_they_should(awx, built):
     assert reading["extra_data"] == {"moodle_backup_name": "latest", "moodle_backup_verify_parts": 20}
 
 
-def test_the_second_run_changes_nothing(awx, build, built):
-    """Nor does it write secrets. Of the job templates, those whose surveys have questions of all types."""
+def test_the_second_run_changes_nothing_by_an_account_with_a_password_too(awx, build, built):
+    """Nor does it write secrets. One token is made for the account, also for what looks into AWX, and none stays."""
     credential = awx.named("credentials", "Copies of Moodle backups")
     mail = awx.named("notification_templates", "Mail to the administrators")
     credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
-    templates = named("job_templates", "Moodle backup, daily back up", "Moodle backup, back up", "Moodle backup, schedule on the hosts")
-    output = build(moodle_backup_awx_job_templates=templates)
-    assert "changed=0 " in output
-    assert awx.writes() == []
+    account = {"moodle_backup_awx_token": "", "moodle_backup_awx_username": "admin", "moodle_backup_awx_password": PASSWORD}
+    assert "changed=0 " in build("-vvv", **few(), **account)
+    assert writes_beside_tokens(awx) == []
+    # Its own, and that of the module which makes it.
+    assert [path for method, path, _data in awx.writes() if method == "POST"] == ["/api/v2/tokens/"] * 2 and awx.tokens == {}
 
 
 # --- changes --------------------------------------------------------------------------------------------------------
@@ -206,21 +218,19 @@ def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):
     assert mail["password"] == SECRETS["vault_mail_password"]
 
 
-def test_a_change_is_foretold_then_made_by_an_account_with_a_password_too(awx, build, built):
-    """One token is made for the account, also for what looks into AWX without changing it, and none stays."""
-    (template,) = named("job_templates", "Moodle backup, pin")
-    only = dict(some("organization", "project", "notifications"), moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
+def test_a_change_is_foretold_then_made(awx, build, built):
+    (template,) = named("job_templates", "Moodle backup, list")
+    (question,) = template["survey"]
+    only = some("organization", "token", "project")
     only["moodle_backup_awx_inventory"] = {"name": "Docker hosts with Moodle"}
-    only["moodle_backup_awx_job_templates"] = [dict(template, description="Another text", survey=template["survey"][:1])]
+    only["moodle_backup_awx_job_templates"] = [dict(template, description="Another text", survey=[dict(question, question="As what")])]
     assert "changed=1 " in build("--check", files=(), **only)
-    assert writes_beside_tokens(awx) == [] and awx.named("job_templates", template["name"])["description"] == template["description"]
+    assert awx.writes() == [] and awx.named("job_templates", template["name"])["description"] == template["description"]
     only["moodle_backup_awx_project"]["fetch_now"] = True
-    assert "changed=1 " in build("-vvv", files=(), **only)
+    assert "changed=1 " in build(files=(), **only)
     made = awx.named("job_templates", template["name"])
-    assert made["description"] == "Another text" and len(awx.surveys[made["id"]]["spec"]) == 1
+    assert made["description"] == "Another text" and awx.surveys[made["id"]]["spec"][0]["question_name"] == "As what"
     assert sorted(path.strip("/").rpartition("/")[2] for path in writes_beside_tokens(awx)) == [str(made["id"]), "survey_spec", "update"]
-    # Its own, and that of the module which makes it.
-    assert [path for method, path, _data in awx.writes() if method == "POST"].count("/api/v2/tokens/") == 2 and awx.tokens == {}
 
 
 def writes_beside_tokens(awx: FakeAwx) -> list[str]:
@@ -233,8 +243,6 @@ def writes_beside_tokens(awx: FakeAwx) -> list[str]:
      "AWX gives no token for moodle_backup_awx_username and moodle_backup_awx_password. .*401"),
     ({"moodle_backup_awx_notifications": [{"name": "x", "type": "email", "configuration": {"password": PASSWORD}}]},
      "A notification could not be made or removed in AWX. .*Missing required fields for Notification Configuration"),
-    ({"moodle_backup_awx_schedules": [{"name": "x", "template": "Moodle backup, every day", "at": "2 am"}]},
-     "schedule x: 'at' is '2 am'; it has to be a time of day"),
     ({"moodle_backup_awx_credentials": [{"name": "x", "type": "Machine"}, {"name": "x", "type": "Machine"}]},
      "Two entries of moodle_backup_awx_credentials have the same name"),
     ({"moodle_backup_awx_credential_types": data()["moodle_backup_awx_credential_types"][:1], "moodle_backup_awx_credentials": [
