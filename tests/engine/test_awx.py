@@ -10,6 +10,7 @@ checks each request by the rules of AWX's API.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,72 @@ def built(awx, build):
     return build("-vvv", moodle_backup_awx_job_templates=[*data()["moodle_backup_awx_job_templates"], *own_templates()])
 
 
+class Jobs:
+    """Launches job templates for a site. What they leave is below the site's folder."""
+
+    def __init__(self, awx: FakeAwx, site: Site):
+        self.awx, self.site, self.numbers = awx, site, itertools.count(1)
+        self.root = site.folder / "backups"
+        copies = [{"name": "away", "kind": "restic", "repository": str(site.folder / "restic"),
+                   "password": "{{ moodle_backup_restic_password }}",
+                   "environment": {"AWS_ACCESS_KEY_ID": "{{ moodle_backup_s3_id }}",
+                                   "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
+        self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
+            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
+            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_images": False,
+            "moodle_backup_copies": copies}}}}
+
+    def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
+        """Run a job, which must end with a code; nothing that AWX would store of it is secret. Several can run at once."""
+        job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % next(self.numbers)),
+                  {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
+        assert job.code == code, job.said[-3000:]
+        assert b"school" in job.told() or code == 1  # else nothing at all would have been looked into
+        assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
+        return job
+
+    def backups(self) -> list[str]:
+        return sorted(name for name in os.listdir(self.root / "backups") if not name.startswith("."))
+
+
+@pytest.fixture(scope="module")
+def launch(awx, built, require_image):
+    """A function that launches a job template for a site, which the first job has to make."""
+    for image in ("moodle:latest", "postgresql:15"):
+        require_image("moodleclaude-test/%s" % image)
+    site = Site(NAME, code="volume", dbpass=SECRETS["vault_database_password"])
+    site.destroy()
+    try:
+        site.folder.mkdir()
+        yield Jobs(awx, site)
+    finally:
+        site.destroy()
+
+
+@pytest.fixture(scope="module")
+def under_way(launch) -> dict[str, Future]:
+    """The first jobs, one after another. They go on beside the tests that need no site, to save time."""
+    with ThreadPoolExecutor(1) as pool:
+        yield {
+            "a site": pool.submit(
+                launch, "set up a site", limit="school", setup_name=NAME, setup_image="moodleclaude-test/moodle:latest",
+                setup_database_image="moodleclaude-test/postgresql:15", setup_pgadmin_image="", setup_pull="never",
+                setup_installer="collection", setup_wwwroot="http://127.0.0.1:18473", setup_http_port=18473, setup_container_port=80),
+            "a backup that asks nothing": pool.submit(launch, "daily back up"),
+            # Another stack, whose name begins with that of this one. Where configuration is, is left as the form has it.
+            "a backup with answers": pool.submit(
+                launch, "own", name="second", images="false", accept_incomplete='["%s-other", "x"]' % NAME,
+                exclude_data='["cache/x*", "a, b"]', plugin_paths="local/moodleclaude\nmod/forum")}
+
+
+@pytest.fixture
+def jobs(launch, under_way):
+    """The same function, once the first jobs have ended."""
+    wait(under_way.values())
+    under_way["a site"].result()
+    return launch
+
+
 def named(part: str, *names: str) -> list[dict]:
     """Return entries of a variable of the example."""
     found = [item for item in data()["moodle_backup_awx_" + part] if item["name"] in names]
@@ -110,13 +177,14 @@ def named(part: str, *names: str) -> list[dict]:
 
 
 def few() -> dict:
-    """Return variables of the example with some of each kind: job templates with questions of all types, a piece of the workflow."""
+    """Return variables of the example with a few things of each kind. The questions are of all types."""
     (workflow,) = data()["moodle_backup_awx_workflows"]
+    nodes = [node for node in workflow["nodes"] if node["name"] in ("clean up", "report")]
     return {
         "moodle_backup_awx_credential_types": named("credential_types", "Moodle backup, restic"),
         "moodle_backup_awx_credentials": named("credentials", "Docker hosts", "Copies of Moodle backups"),
         "moodle_backup_awx_job_templates": named("job_templates", "Moodle backup, back up", "Moodle backup, schedule on the hosts"),
-        "moodle_backup_awx_workflows": [dict(workflow, nodes=[node for node in workflow["nodes"] if node["name"] in ("clean up", "report")])],
+        "moodle_backup_awx_workflows": [dict(workflow, nodes=nodes)],
         "moodle_backup_awx_schedules": named("schedules", "Moodle backup, read all backups within a month")}
 
 
@@ -197,6 +265,7 @@ def test_schedules_are_due_when_they_should(awx, built):
     assert reading["extra_data"] == {"moodle_backup_name": "latest", "moodle_backup_verify_parts": 20}
 
 
+@pytest.mark.usefixtures("under_way")
 def test_the_second_run_changes_nothing_by_an_account_with_a_password_too(awx, build, built):
     """Nor does it write secrets. One token is made for the account, also for what looks into AWX, and none stays."""
     credential = awx.named("credentials", "Copies of Moodle backups")
@@ -266,78 +335,31 @@ def test_what_cannot_be_is_refused_with_its_reason(build, built):
 # --- the jobs -------------------------------------------------------------------------------------------------------
 
 
-class Jobs:
-    """Launches job templates for a site. What they leave is below the site's folder."""
-
-    def __init__(self, awx: FakeAwx, site: Site):
-        self.awx, self.site, self.count = awx, site, 0
-        self.root = site.folder / "backups"
-        copies = [{"name": "away", "kind": "restic", "repository": str(site.folder / "restic"),
-                   "password": "{{ moodle_backup_restic_password }}",
-                   "environment": {"AWS_ACCESS_KEY_ID": "{{ moodle_backup_s3_id }}",
-                                   "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
-        self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
-            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
-            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_images": False,
-            "moodle_backup_copies": copies}}}}
-
-    def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
-        """Run a job, which must end with a code; nothing that AWX would store of it is secret."""
-        self.count += 1
-        job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % self.count),
-                  {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
-        assert job.code == code, job.said[-3000:]
-        assert b"school" in job.told() or code == 1  # else nothing at all would have been looked into
-        assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
-        return job
-
-    def backups(self) -> list[str]:
-        return sorted(name for name in os.listdir(self.root / "backups") if not name.startswith("."))
-
-
-@pytest.fixture(scope="module")
-def jobs(awx, built, require_image):
-    """A function that launches a job template. The site is what the job 'set up a site' has made."""
-    for image in ("moodle:latest", "postgresql:15"):
-        require_image("moodleclaude-test/%s" % image)
-    site = Site(NAME, code="volume", dbpass=SECRETS["vault_database_password"])
-    site.destroy()
-    try:
-        site.folder.mkdir()
-        launch = Jobs(awx, site)
-        launch("set up a site", limit="school", setup_name=NAME, setup_image="moodleclaude-test/moodle:latest",
-               setup_database_image="moodleclaude-test/postgresql:15", setup_pgadmin_image="", setup_pull="never",
-               setup_installer="collection", setup_wwwroot="http://127.0.0.1:18473", setup_http_port=18473, setup_container_port=80)
-        yield launch
-    finally:
-        site.destroy()
-
-
 def test_a_job_that_needs_a_host_is_no_job_for_all(jobs):
     assert "choose-a-host" in jobs("restore", code=1).said
 
 
-def test_a_backup_takes_its_answers_as_awx_passes_them(jobs):
-    jobs("daily back up")  # which asks nothing; the inventory says what it needs
-    (made,) = jobs.backups()
-    assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made)
-    # Another stack, whose name begins with that of this one. Where configuration is, is left as the form has it.
-    job = jobs("own", name="second", images="false", accept_incomplete='["%s-other", "x"]' % NAME, exclude_data='["cache/x*", "a, b"]',
-               plugin_paths="local/moodleclaude\nmod/forum")
+def test_a_backup_takes_its_answers_as_awx_passes_them(jobs, under_way):
+    under_way["a backup that asks nothing"].result()  # the inventory says what it needs
+    job = under_way["a backup with answers"].result()
     called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
     (found,) = [args for args in called if "exclude_data" in args]
     assert found["exclude_data"] == ["cache/x*", "a, b"] and found["plugin_paths"] == ["local/moodleclaude", "mod/forum"]
     assert found["config_paths"] == []
     (wanted,) = [args["jobs"] for args in called if "jobs" in args]
     assert [one["args"]["accept_incomplete"] for one in wanted if one["name"] == "content"] == [False]
-    assert jobs.backups() == [made, "second"] and not list((jobs.root / "backups/second").glob("image_*"))
+    made, second = jobs.backups()
+    assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made) and second == "second"
+    assert not list((jobs.root / "backups/second").glob("image_*"))
 
 
 def test_backups_are_read_listed_and_kept(jobs):
     first = jobs.backups()[0]
-    (read,) = [result for result in jobs("verify", verify_parts=2).results() if "stacks" in result]
+    with ThreadPoolExecutor(2) as pool:
+        verified, listed = pool.submit(jobs, "verify", verify_parts=2), pool.submit(jobs, "list", format="json")
+    (read,) = [result for result in verified.result().results() if "stacks" in result]
     assert read["invocation"]["module_args"]["parts"] == 2
-    assert first in jobs("list", format="json").said
+    assert first in listed.result().said
     assert "is pinned" in jobs("pin", name=first, pinned="true", pin_reason="as delivered").said
     assert "is not pinned" in jobs("pin", name=first, pinned="false").said
     jobs("clean up by other rules", keep_last=1, check=True)
@@ -364,11 +386,15 @@ def test_a_site_is_restored_as_itself(jobs):
 
 def test_the_other_playbooks_run_too(jobs):
     repository = jobs.site.folder / "repository"
-    jobs("repository", repository_action="init", repository=str(repository))
-    assert (repository / ".gitignore").is_file()
-    jobs("schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"], schedule_time="03:15",
-         schedule_persistent="false")
-    assert "A job of this workflow has failed" in jobs("report a failure", code=2).said
+    with ThreadPoolExecutor(2) as pool:
+        begun = [
+            pool.submit(jobs, "repository", repository_action="init", repository=str(repository)),
+            pool.submit(jobs, "schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"],
+                        schedule_time="03:15", schedule_persistent="false"),
+            pool.submit(jobs, "report a failure", code=2)]
+    made, _scheduled, failed = [future.result() for future in begun]
+    assert made.results() and (repository / ".gitignore").is_file()
+    assert "A job of this workflow has failed" in failed.said
 
 
 # --- the end of it --------------------------------------------------------------------------------------------------

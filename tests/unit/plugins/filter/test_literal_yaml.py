@@ -25,10 +25,11 @@ VALUES = {
 
 def test_ansible_reads_what_was_written(tmp_path):
     inventory = tmp_path / "variables.yml"
-    inventory.write_text(literal_yaml(json.dumps({"all": {"hosts": {"school": {"mine": VALUES, "ansible_connection": "local"}}}})))
+    variables = {"mine": VALUES, "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory.write_text(literal_yaml(json.dumps({"all": {"hosts": {"school": variables}}})))
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible"), "all", "-i", inventory, "-m", "ansible.builtin.copy",
-         "-a", "content='{{ mine | to_json }}' dest=%s/copied" % tmp_path, "-e", "ansible_python_interpreter=%s" % sys.executable],
+         "-a", "content='{{ mine | to_json }}' dest=%s/copied" % tmp_path],
         capture_output=True, text=True, check=False, env=dict(os.environ, ANSIBLE_NOCOLOR="1"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((tmp_path / "copied").read_text()) == VALUES
