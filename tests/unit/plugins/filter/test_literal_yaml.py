@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from ansible_collections.moodleclaude.backup.plugins.filter.literal_yaml import literal_yaml
 
 VALUES = {
-    "braces": "a {{ password }} with {% both %} and {# all #}", "plain": "no", "number": "007", "empty": "", "true": True,
+    "braces": "a {{ password }} with {% both %} and {# all #}", "plain": "no", "number": "007", "empty": "",
     "quotes": "it's \"so\" \\ $HOME", "lines": "one\n  two\n", "letters": "ä 日本 😀 \x7f \u2028",
-    "many": [1, 2.5, None, {"{{ key }}": "{{"}]}
+    "true": True, "many": [1, 2.5, None, {"{{ key }}": "{{"}]}
 
 
 def test_ansible_reads_what_was_written(tmp_path):
