@@ -15,8 +15,9 @@ import json
 import os
 import threading
 
-from . import _lock
+from . import _endpoint, _lock, _podman
 from ._docker_exec import ExecStream, translated
+from ._docker_tls import NamedHost
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 with contextlib.suppress(ImportError):
@@ -34,13 +35,15 @@ class Engine:
     """
 
     def __init__(self, params):
+        _endpoint.check(params)
         self.url = params["docker_host"]
-        tls = None
-        if params["tls"] or params["validate_certs"]:
-            pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
-            tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])
-        with translated("Connecting to %s" % self.url):
-            self.api = docker.APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
+        try:
+            with translated("Connecting to %s" % self.url):
+                self.api = _client(params)
+        except EngineError as error:
+            raise EngineError(error.message, _endpoint.advice(self.url, error.message)) from error
+        _endpoint.check_server(self.url, self.api.server)
+        self.podman = _podman.is_podman(self.api.server)
         self._info = None
 
     # --- the engine ---------------------------------------------------------------------------------------------
@@ -54,33 +57,47 @@ class Engine:
 
     def version(self):
         """Return what 'docker version' knows of the server (dict)."""
-        with translated("Asking the engine for its version"):
-            return self.api.version()
+        return self.api.server
 
     def direct_possible(self):
-        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless.
+        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless."""
+        return self.direct_problem() is None
+
+    def direct_problem(self):
+        """Return why this process cannot reach the engine's files itself (str), or None if it can.
 
         With user namespaces (userns-remap) the files' owners are not those that containers see, so then neither.
         """
-        if os.geteuid() != 0 or not self.url.startswith(("unix://", "http+unix://")):
-            return False
+        if not _endpoint.is_local(self.url):
+            return "the engine is reached over the network"
+        if os.geteuid() != 0:
+            return "this does not run as root"
         options = self.info().get("SecurityOptions") or []
-        if any(option.startswith(("name=rootless", "name=userns")) for option in options):
-            return False
+        if any(option.startswith("name=rootless") for option in options):
+            return "the engine runs without root"
+        if any(option.startswith("name=userns") for option in options):
+            return "the engine's containers have other numbers for users (userns-remap)"
         root = self.info().get("DockerRootDir") or ""
-        return os.path.isdir(os.path.join(root, "volumes"))
+        if not os.path.isdir(os.path.join(root, "volumes")):
+            return "the engine's folder %s is not on this host" % root
+        return None
 
     # --- containers ---------------------------------------------------------------------------------------------
 
     def containers(self, all=True, filters=None):  # pylint: disable=redefined-builtin
         """Return short descriptions of containers (list of dict as GET /containers/json gives)."""
         with translated("Listing containers"):
-            return self.api.containers(all=all, filters=filters)
+            found = self.api.containers(all=all, filters=filters)
+        if not self.podman:
+            return found
+        described = ((entry, self.find_container(entry["Id"])) for entry in found)
+        return [_podman.listed(entry, inspect) for entry, inspect in described if inspect is not None]
 
     def container(self, name):
         """Return the description of a container (dict as 'docker inspect' gives); NotFoundError if there is none."""
         with translated("Container '%s'" % name):
-            return self.api.inspect_container(name)
+            inspect = self.api.inspect_container(name)
+        return _podman.container(inspect) if self.podman else inspect
 
     def find_container(self, name):
         """Return the description of a container, or None."""
@@ -108,7 +125,12 @@ class Engine:
             self.api.rename(name, new_name)
 
     def set_restart_policy(self, name, policy):
-        """Change a container's restart policy (dict with Name and MaximumRetryCount)."""
+        """Change a container's restart policy (dict with Name and MaximumRetryCount).
+
+        Podman cannot. It does not need it where this is done, for it starts nothing that was stopped on purpose.
+        """
+        if self.podman:
+            return
         with translated("Changing the restart policy of container '%s'" % name):
             self.api.update_container(name, restart_policy=policy)
 
@@ -129,13 +151,16 @@ class Engine:
         with translated("Network '%s'" % name):
             for found in self.api.networks(names=[name]):
                 if name in (found["Name"], found["Id"]):
-                    return self.api.inspect_network(found["Id"])
+                    return self._network(self.api.inspect_network(found["Id"]))
         return None
+
+    def _network(self, inspect):
+        return _podman.network(inspect) if self.podman else inspect
 
     def networks(self):
         """Return the descriptions of all networks (list of dict)."""
         with translated("Listing networks"):
-            return self.api.networks()
+            return [self._network(inspect) for inspect in self.api.networks()]
 
     def create_network(self, body):
         """Create a network from a raw body (dict for POST /networks/create). Return its ID."""
@@ -185,14 +210,15 @@ class Engine:
         """Return the description of an image by name or ID (dict), or None."""
         try:
             with translated("Image '%s'" % name):
-                return self.api.inspect_image(name)
+                inspect = self.api.inspect_image(name)
         except NotFoundError:
             return None
+        return _podman.image(inspect) if self.podman else inspect
 
     def image_ids(self):
         """Return the IDs of all images (list of str)."""
         with translated("Listing images"):
-            return [image["Id"] for image in self.api.images()]
+            return [_podman.identifier(image["Id"]) for image in self.api.images()]
 
     def tag(self, image, name):
         """Give an image (name or ID) one more name, "repository:tag"."""
@@ -289,7 +315,10 @@ class Engine:
 
     def exec_stream(self, container, argv, environment=None, user="", stdin=False, workdir=None):
         """Start a program in a running container. Return an ExecStream."""
-        return ExecStream(self.api, container, argv, environment, user, stdin, workdir)
+        program = argv[0]
+        if self.podman:
+            argv, environment = _podman.to_exec(argv, environment)
+        return ExecStream(self.api, container, argv, environment, user, stdin, workdir, program)
 
     def run(self, container, argv, environment=None, user="", stdin=b"", workdir=None, check=True):
         """Run a program in a container to its end.
@@ -354,3 +383,30 @@ class Engine:
         for container in found:
             self.remove_container(container["Id"], volumes=True)
         return len(found)
+
+
+def _client(params):
+    """Return the SDK's client (docker.APIClient), which keeps as "server" what the engine says of its version (dict)."""
+
+    class Client(docker.APIClient):
+        def version(self, api_version=True):
+            self.server = super().version(api_version)
+            return self.server
+
+    # That is how the client finds out which version of the API it is to speak, so "server" is there afterwards.
+    return Client(base_url=params["docker_host"], tls=_tls(params), timeout=params["timeout"], version="auto")
+
+
+def _tls(params):
+    """Return what the SDK has to know of TLS (docker.tls.TLSConfig), or None for a connection without it."""
+    if _endpoint.is_local(params["docker_host"]) or not (params["tls"] or params["validate_certs"]):
+        return None
+
+    class Config(docker.tls.TLSConfig):
+        def configure_client(self, client):
+            super().configure_client(client)
+            if params["tls_hostname"]:
+                client.mount("https://", NamedHost(params["tls_hostname"]))
+
+    pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
+    return Config(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
+import ssl
 import struct
 import time
 import traceback
 
+from ._docker_tls import Channel, keep_alive
+from ._endpoint import advice
 from ._errors import CommandError, EngineError, NotFoundError
 
 try:
@@ -20,8 +24,10 @@ try:
     import requests.exceptions
 
     IMPORT_ERROR = None
+    SDK_VERSION = tuple(int(part) for part in re.findall(r"\d+", docker.__version__)[:3])
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
+    SDK_VERSION = ()
 
 _STDOUT, _STDERR = 1, 2
 
@@ -39,8 +45,7 @@ def translated(what):
         raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineError(
-            "%s: the Docker Engine cannot be reached (%s)" % (what, error),
-            "Check that it runs on this host, and 'docker_host'.",
+            "%s: the Docker Engine cannot be reached (%s)" % (what, error), advice("", str(error)),
         ) from error
 
 
@@ -48,12 +53,14 @@ class ExecStream:
     """A program that runs in a container, with its streams.
 
     A stream that is cut ends silently, so success needs the engine's word: not running any more and exit code 0.
+
+    :param program: str, what messages call it; the first of argv (list of str) if not given.
     """
 
-    def __init__(self, api, container, argv, environment, user, stdin, workdir):
+    def __init__(self, api, container, argv, environment, user, stdin, workdir, program=None):
         self._api = api
         self._container = container
-        self.what = "%s in container '%s'" % (os.path.basename(argv[0]), container)
+        self.what = "%s in container '%s'" % (os.path.basename(program or argv[0]), container)
         self._stderr = b""
         with translated("Running %s" % self.what):
             self._id = api.exec_create(
@@ -64,9 +71,12 @@ class ExecStream:
             self._plain = getattr(self._socket, "_sock", self._socket)
             # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
             self._plain.settimeout(None)
+            keep_alive(self._plain)
         # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
         # reader above it, so read there.
         self._reader = self._socket._response.raw._fp.fp
+        if isinstance(self._plain, ssl.SSLSocket):
+            self._plain = self._reader = Channel(self._plain, self._reader)
         self._stdin_open = stdin
         self._aborted = False
 
