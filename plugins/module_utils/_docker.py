@@ -200,6 +200,21 @@ class Engine:
         with translated("Creating volume '%s'" % name):
             return self.api.create_volume(name=name, driver=driver, driver_opts=options or None, labels=labels or None)
 
+    def settle_volumes(self, names, images):
+        """Mount volumes (list of str) that were just created for a moment, if the engine is Podman.
+
+        When it mounts a volume for the first time, Podman gives it the owner, the mode and the time of the mount point,
+        whatever is in it by then.
+
+        :param images: names or IDs of images that have sh (list of str); the first one that is there is taken.
+        """
+        image = next(filter(self.image, images), None) if self.podman else None
+        if image is not None and names:
+            mounts = [{"Type": "volume", "Source": name, "Target": "/moodle_backup/%d" % number}
+                      for number, name in enumerate(names)]
+            with self.helper(image, mounts=mounts):
+                pass
+
     def remove_volume(self, name):
         with contextlib.suppress(NotFoundError), translated("Removing volume '%s'" % name):
             self.api.remove_volume(name)
