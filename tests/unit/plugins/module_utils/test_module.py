@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, MoodleClaude contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What ends a module before it begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _docker_exec, _module
+
+
+class Ended(Exception):
+    pass
+
+
+class Module:
+    def fail_json(self, msg, **_more):
+        raise Ended(msg)
+
+
+@pytest.mark.parametrize("version", [(4, 4, 4), (5, 0, 2), ()])
+def test_an_sdk_that_is_too_old(monkeypatch, version):
+    monkeypatch.setattr(_docker_exec, "SDK_VERSION", version)
+    with pytest.raises(Ended, match="must be 5.0.3 or newer"):
+        _module._require_sdk(Module())
+
+
+@pytest.mark.parametrize("version", [(5, 0, 3), (5, 1), (7, 1, 0)])
+def test_an_sdk_that_will_do(monkeypatch, version):
+    monkeypatch.setattr(_docker_exec, "SDK_VERSION", version)
+    _module._require_sdk(Module())
+
+
+def test_no_sdk(monkeypatch):
+    monkeypatch.setattr(_docker_exec, "IMPORT_ERROR", "Traceback")
+    with pytest.raises(Ended, match="docker.* The playbook moodleclaude.backup.prepare installs it"):
+        _module._require_sdk(Module())
+
+
+def test_the_installed_sdk_has_a_version():
+    assert _docker_exec.SDK_VERSION >= (5, 0, 3)
