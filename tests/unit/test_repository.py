@@ -9,6 +9,7 @@ Every rule is tried twice: on this repository, where it must find nothing, and o
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ HEADER = (
     "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "# SPDX-License-Identifier: GPL-3.0-or-later",
 )
+OLDEST_PYTHON = (3, 9)
 MAX_TASK_LINES = 120
 MAX_PLUGIN_LINES = 450
 SHELL = ("ansible.builtin.shell", "shell", "ansible.legacy.shell")
@@ -69,6 +71,15 @@ def check_headers(root: Path) -> Iterator[str]:
         top = path.read_text(encoding="utf-8").splitlines()[:8]
         if top and not set(HEADER) <= set(top):
             yield f"{name(root, path)}: licence header is missing or differs"
+
+
+def check_syntax(root: Path) -> Iterator[str]:
+    """Managed hosts may have Python 3.9, and the filters run on the control node."""
+    for path in plugin_files(root):
+        try:
+            ast.parse(path.read_text(encoding="utf-8"), feature_version=OLDEST_PYTHON)
+        except SyntaxError as error:
+            yield f"{name(root, path)}:{error.lineno}: no syntax of Python 3.9: {error.msg}"
 
 
 def check_action_group(root: Path) -> Iterator[str]:
@@ -183,6 +194,7 @@ def command_text(value: object) -> str:
 
 CHECKS = [
     check_headers,
+    check_syntax,
     check_action_group,
     check_role_options,
     check_foreign_paths,
@@ -205,6 +217,7 @@ SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n       
 BROKEN = [
     (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
     (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
+    (check_syntax, {"plugins/modules/a.py": "match 1:\n    case 1:\n        pass\n"}, "plugins/modules/a.py:1: no syntax"),
     (check_action_group, {"meta/runtime.yml": GROUP}, "a: in the action group"),
     (
         check_action_group,
