@@ -82,6 +82,10 @@ class Engine:
             return "the engine's folder %s is not on this host" % root
         return None
 
+    def same_host(self):
+        """True if paths of the engine's host are paths of this host, as far as can be seen."""
+        return _endpoint.is_local(self.url) and os.path.isdir(self.info().get("DockerRootDir") or "")
+
     # --- containers ---------------------------------------------------------------------------------------------
 
     def containers(self, all=True, filters=None):  # pylint: disable=redefined-builtin

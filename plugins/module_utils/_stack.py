@@ -179,9 +179,10 @@ def _simple(inspect):
 
 def compose_files(web):
     """Return ({"project", "working_dir", "config_files"}) of a stack that Compose made; empty values otherwise."""
-    files = [path for path in label(web, _CONFIG_FILES).split(",") if path]
-    return {"project": label(web, PROJECT) or None, "working_dir": label(web, _WORKING_DIR) or None,
-            "config_files": files}
+    folder = label(web, _WORKING_DIR)
+    # podman-compose writes them relative to the folder.
+    files = [posixpath.join(folder, path) for path in label(web, _CONFIG_FILES).split(",") if path]
+    return {"project": label(web, PROJECT) or None, "working_dir": folder or None, "config_files": files}
 
 
 def configuration_files(compose, largest=1024 * 1024):
@@ -293,6 +294,11 @@ def describe(engine, params):
     wanted, said = wanted_trees(site, containers, server, params["plugin_paths"], params["exclude_data"])
     trees = _trees.plan(wanted)
     compose = compose_files(web)
+    if compose["config_files"] and not engine.same_host():
+        said.append("The compose file of project '%s' and the settings beside it are not in the backup, for the engine is"
+                    " on another host than this. A compose file is made from the containers instead."
+                    % compose["project"])
+        compose.update(working_dir=None, config_files=[])
     compose["files"] = configuration_files(compose)
     plugins = [plugin["path"] for plugin in settings["plugins"]] + list(params["plugin_paths"])
     about = engine.info()

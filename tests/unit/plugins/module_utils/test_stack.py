@@ -68,3 +68,14 @@ def test_an_engine_that_cannot_tell_changes_is_a_warning():
 ])
 def test_who_keeps_the_images(podman, info, expected):
     assert _engine_info.image_store(podman, info) == expected
+
+
+@pytest.mark.parametrize(("labels", "expected"), [
+    ({}, {"project": None, "working_dir": None, "config_files": []}),
+    ({"project": "x", "project.working_dir": "/srv/x", "project.config_files": "/srv/x/compose.yml,more.yml"},
+     {"project": "x", "working_dir": "/srv/x", "config_files": ["/srv/x/compose.yml", "/srv/x/more.yml"]}),
+])
+def test_compose_files_are_found_by_whichever_compose(labels, expected):
+    web = container("web")
+    web["Config"]["Labels"] = {"com.docker.compose." + key: value for key, value in labels.items()}
+    assert _stack.compose_files(web) == expected
