@@ -9,6 +9,7 @@ Everything else in this collection sees descriptions as Docker gives them.
 from __future__ import annotations
 
 import re
+import signal
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _HUB = ("docker.io/library/", "docker.io/")
@@ -19,6 +20,7 @@ _MOUNT_DEFAULTS = frozenset(("rw", "rprivate", "nosuid", "nodev", "rbind"))
 _ENVIRONMENT = frozenset(("container=podman", "container=oci", "TERM=xterm", "HOME=/root"))
 # Keys of HostConfig that say how Podman does things, and are not to be asked for when a container is made again.
 _OWN_WAYS = frozenset(("Runtime", "CgroupParent", "CgroupnsMode", "MaskedPaths", "ReadonlyPaths", "Annotations"))
+_SIGNALS = {str(one.value): one.name for one in signal.Signals}
 
 
 def is_podman(server):
@@ -106,17 +108,24 @@ def _config(inspect, host):
     config["Image"] = name(config.get("Image") or "")
     hostname = "HOSTNAME=%s" % (config.get("Hostname") or "")
     config["Env"] = [entry for entry in config.get("Env") or () if entry not in _ENVIRONMENT and entry != hostname]
-    config["Entrypoint"] = _entry_point(inspect, config.get("Cmd") or [], host.get("Init"))
+    config["Entrypoint"] = _entry_point(inspect, config.get("Entrypoint") or [], config.get("Cmd") or [],
+                                        host.get("Init"))
+    if not config.get("StopTimeout"):  # nobody asks for a stop without any time; 0 is what the API fills in
+        config.pop("StopTimeout", None)
+    if config.get("StopSignal"):
+        config["StopSignal"] = _SIGNALS.get(str(config["StopSignal"]), config["StopSignal"])
     return config
 
 
-def _entry_point(inspect, command, init):
+def _entry_point(inspect, words, command, init):
     """Return the entry point (list of str, or None).
 
     Podman shows it as words, with no way to tell spaces between them from those inside. What is run in the end is shown
-    exactly, and that is entry point and command.
+    exactly, and that is entry point and command; a single word is shown twice, though.
     """
     program = [inspect.get("Path") or ""] + list(inspect.get("Args") or ())
+    if len(words) + len(command) == 1:
+        program = program[:1]
     if init and program[1:2] == ["--"]:  # the engine's own init comes first
         program = program[2:]
     if command and program[-len(command):] == list(command):

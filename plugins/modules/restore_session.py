@@ -112,8 +112,8 @@ def work(params, check_mode):
         unfinished = _backup_set.read_record(root, stack) if state == "begun" else None
         return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
     if state == "begun":
+        engine = Engine(params)  # nothing is held if it cannot be reached
         begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], params["plan"])
-        engine = Engine(params)
         engine.remove_helpers(begun["lock"])
         _pause.resume(engine, root, stack)  # a backup that was cut off may have left the site held still
         return dict(begun, changed=True, run=token)

@@ -123,7 +123,7 @@ BASES = {
     ),
     "podman": Base(
         suite="bookworm",
-        packages=("podman", "crun", "netavark", "aardvark-dns", "iptables", "python3", "python3-docker", "zstd"),
+        packages=("podman", "runc", "netavark", "aardvark-dns", "iptables", "python3", "python3-docker", "zstd"),
         exclude=_NO_DOCS,
     ),
     # A host that nobody has prepared, and a repository of what the role prepare installs, with all that this needs.

@@ -14,7 +14,7 @@ CONTAINER = {
     "State": {"Running": True, "Pid": 7},
     "Config": {
         "Hostname": "aaaaaaaaaaaa", "Image": "docker.io/school/moodle:1", "Cmd": ["apache2", "-D", "a b"],
-        "Entrypoint": ["docker-entrypoint.sh"], "Labels": {"a": "b"}, "StopSignal": "SIGTERM",
+        "Entrypoint": ["docker-entrypoint.sh"], "Labels": {"a": "b"}, "StopSignal": "2", "StopTimeout": 0,
         "Env": ["TERM=xterm", "container=podman", "HOSTNAME=aaaaaaaaaaaa", "HOME=/root", "MOODLE_URL=http://x"]},
     "HostConfig": {
         "NetworkMode": "bridge", "Runtime": "oci", "MemorySwappiness": 0, "MaskedPaths": [], "CgroupParent": "",
@@ -64,6 +64,8 @@ def test_a_container_is_as_docker_would_show_it():
     assert found["Config"]["Image"] == "school/moodle:1"
     assert found["Config"]["Env"] == ["MOODLE_URL=http://x"]
     assert found["Config"]["Entrypoint"] == ["docker-entrypoint.sh"]
+    assert found["Config"]["StopSignal"] == "SIGINT"
+    assert "StopTimeout" not in found["Config"]
     host = found["HostConfig"]
     assert host["Binds"] == ["data:/var/www/moodledata", "/srv/x:/x:ro"]
     assert host["Ulimits"] == [{"Name": "nofile", "Soft": 1, "Hard": 2}]
@@ -83,16 +85,19 @@ def test_the_default_network_has_dockers_name():
     assert found["HostConfig"]["NetworkMode"] == "bridge"
 
 
-@pytest.mark.parametrize(("path", "args", "command", "init", "expected"), [
-    ("sh", ["-c", "a b"], ["-c", "a b"], False, ["sh"]),
-    ("sh", ["-c", "a b"], [], False, ["sh", "-c", "a b"]),
-    ("sleep", ["9"], ["sleep", "9"], False, None),
-    ("/dev/init", ["--", "run", "x"], ["x"], True, ["run"]),
-    ("run", ["--", "x"], ["x"], False, ["run", "--"]),
-    ("", [], [], False, None),
+@pytest.mark.parametrize(("path", "args", "words", "command", "init", "expected"), [
+    ("sh", ["-c", "a b"], ["sh"], ["-c", "a b"], False, ["sh"]),
+    ("sh", ["-c", "a b"], ["sh", "-c", "a", "b"], [], False, ["sh", "-c", "a b"]),
+    ("sleep", ["9"], [], ["sleep", "9"], False, None),
+    ("apache2", ["apache2"], [], ["apache2"], False, None),
+    ("apache2", ["apache2"], ["apache2"], [], False, ["apache2"]),
+    ("yes", ["yes"], ["yes"], ["yes"], False, ["yes"]),
+    ("/dev/init", ["--", "run", "x"], ["run"], ["x"], True, ["run"]),
+    ("run", ["--", "x"], ["run", "--"], ["x"], False, ["run", "--"]),
+    ("", [], [], [], False, None),
 ])
-def test_entry_points_keep_their_words(path, args, command, init, expected):
-    config = dict(CONTAINER["Config"], Cmd=command, Entrypoint=["words", "that", "are", "wrong"])
+def test_entry_points_keep_their_words(path, args, words, command, init, expected):
+    config = dict(CONTAINER["Config"], Cmd=command, Entrypoint=words)
     found = _podman.container(dict(CONTAINER, Path=path, Args=args, Config=config, HostConfig={"Init": init}))
     assert found["Config"]["Entrypoint"] == expected
 
