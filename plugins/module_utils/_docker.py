@@ -11,40 +11,46 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import threading
 
 from . import _endpoint, _lock, _podman
-from ._docker_exec import ExecStream, translated
-from ._docker_tls import NamedHost
+from ._docker_exec import ExecStream, library, require_version, translated
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
-
-with contextlib.suppress(ImportError):
-    import docker
-    import docker.tls
 
 HELPER_LABEL = "org.moodleclaude.backup.helper"
 _OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes; what run() keeps in memory at the most
 
 
 class Engine:
-    """A connection to one Docker Engine.
+    """One Docker Engine, connected to when something is asked of it for the first time.
 
     :param params: dict with the keys of _module.DOCKER_OPTIONS.
     """
 
     def __init__(self, params):
-        _endpoint.check(params)
-        self.url = params["docker_host"]
+        self.url, self._params = params["docker_host"], params
+        self._info = None
+
+    @functools.cached_property
+    def api(self):
+        """The connection (docker.APIClient)."""
+        _endpoint.check(self._params)
+        require_version()
         try:
             with translated("Connecting to %s" % self.url):
-                self.api = _client(params)
+                client = _client(self._params)
         except EngineError as error:
             raise EngineError(error.message, _endpoint.advice(self.url, error.message)) from error
-        _endpoint.check_server(self.url, self.api.server)
-        self.podman = _podman.is_podman(self.api.server)
-        self._info = None
+        _endpoint.check_server(self.url, client.server)
+        return client
+
+    @functools.cached_property
+    def podman(self):
+        """True if the engine is Podman."""
+        return _podman.is_podman(self.api.server)
 
     # --- the engine ---------------------------------------------------------------------------------------------
 
@@ -407,7 +413,7 @@ class Engine:
 def _client(params):
     """Return the SDK's client (docker.APIClient), which keeps as "server" what the engine says of its version (dict)."""
 
-    class Client(docker.APIClient):
+    class Client(library().APIClient):
         def version(self, api_version=True):
             self.server = super().version(api_version)
             return self.server
@@ -421,7 +427,9 @@ def _tls(params):
     if _endpoint.is_local(params["docker_host"]) or not (params["tls"] or params["validate_certs"]):
         return None
 
-    class Config(docker.tls.TLSConfig):
+    from ._docker_tls import NamedHost
+
+    class Config(library("docker.tls").TLSConfig):
         def configure_client(self, client):
             super().configure_client(client)
             if params["tls_hostname"]:

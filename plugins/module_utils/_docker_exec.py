@@ -6,30 +6,45 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import os
 import re
 import socket
-import ssl
 import struct
 import time
-import traceback
 
-from ._docker_tls import Channel, keep_alive
 from ._endpoint import advice
-from ._errors import CommandError, EngineError, NotFoundError
-
-try:
-    import docker
-    import docker.errors
-    import requests.exceptions
-
-    IMPORT_ERROR = None
-    SDK_VERSION = tuple(int(part) for part in re.findall(r"\d+", docker.__version__)[:3])
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-    SDK_VERSION = ()
+from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 _STDOUT, _STDERR = 1, 2
+OLDEST_SDK = (5, 0, 3)  # Debian 12 has it
+
+
+@functools.cache
+def library(name="docker"):
+    """Return the Docker SDK, or a module of it or of what it is built on.
+
+    Only when something is asked of the engine: to load it takes longer than all that many a module does.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError("The Docker SDK for Python cannot be loaded (%s)" % error,
+                          "Install the Python package 'docker' on this host.") from error
+
+
+def sdk_version():
+    """Return the version of the Docker SDK (tuple of int)."""
+    return tuple(int(part) for part in re.findall(r"\d+", library().__version__)[:3])
+
+
+def require_version():
+    """Raise EngineError if the Docker SDK is too old."""
+    if sdk_version() < OLDEST_SDK:
+        raise EngineError("The Docker SDK for Python on this host has version %s and must be %s or newer" % tuple(
+            ".".join(map(str, version)) for version in (sdk_version(), OLDEST_SDK)),
+            "Update the package python3-docker, or 'docker' from PyPI.")
 
 
 @contextlib.contextmanager
@@ -37,16 +52,27 @@ def translated(what):
     """Turn every error of the SDK into one of ours; what (str) says what was being done."""
     try:
         yield
-    except docker.errors.NotFound as error:
-        raise NotFoundError("%s: %s" % (what, error.explanation or error)) from error
-    except docker.errors.APIError as error:
-        raise EngineError("%s: %s" % (what, error.explanation or error)) from error
-    except requests.exceptions.ReadTimeout as error:
-        raise EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineError(
-            "%s: the Docker Engine cannot be reached (%s)" % (what, error), advice("", str(error)),
-        ) from error
+    except BackupError:
+        raise
+    except Exception as error:
+        described = _described(what, error)
+        if described is None:
+            raise
+        raise described from error
+
+
+def _described(what, error):
+    """Return the error (BackupError) that one of the SDK means, or None if it is not one of these."""
+    errors, transport = library("docker.errors"), library("requests.exceptions")
+    if isinstance(error, errors.APIError):
+        kind = NotFoundError if isinstance(error, errors.NotFound) else EngineError
+        return kind("%s: %s" % (what, error.explanation or error))
+    if isinstance(error, transport.ReadTimeout):
+        return EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.")
+    if isinstance(error, (errors.DockerException, transport.RequestException, OSError)):
+        return EngineError("%s: the Docker Engine cannot be reached (%s)" % (what, error),
+                           advice("", str(error)))
+    return None
 
 
 class ExecStream:
@@ -71,12 +97,16 @@ class ExecStream:
             self._plain = getattr(self._socket, "_sock", self._socket)
             # The timeout of requests is not one for programs: loading a database is silent for as long as it takes.
             self._plain.settimeout(None)
-            keep_alive(self._plain)
         # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
         # reader above it, so read there.
         self._reader = self._socket._response.raw._fp.fp
-        if isinstance(self._plain, ssl.SSLSocket):
-            self._plain = self._reader = Channel(self._plain, self._reader)
+        base = getattr(api, "base_url", "")
+        if base.startswith(("http://", "https://")):  # over the network, not the SDK's "http+docker://"
+            from ._docker_tls import Channel, keep_alive
+
+            keep_alive(self._plain)
+            if base.startswith("https://"):
+                self._plain = self._reader = Channel(self._plain, self._reader)
         self._stdin_open = stdin
         self._aborted = False
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 
 from . import _gnutar
-from ._docker_exec import SDK_VERSION
+from ._docker_exec import sdk_version
 from ._errors import CommandError
 from ._stream import ProcessSource
 
@@ -42,7 +42,7 @@ def describe(engine):
         "direct_problem": problem,
         "python": platform.python_version(),
         "python_executable": sys.executable,
-        "sdk": ".".join(map(str, SDK_VERSION)),
+        "sdk": ".".join(map(str, sdk_version())),
         "programs": programs,
         "missing": sorted(name for name in _NEEDED if not programs[name]),
     }

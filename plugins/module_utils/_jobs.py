@@ -27,6 +27,7 @@ from . import (
     _tree,
     _tree_restore,
 )
+from ._docker_exec import library
 from ._engines import postgresql
 from ._errors import BackupError, UsageError
 from ._module import DOCKER_OPTIONS
@@ -110,6 +111,7 @@ def run(params, check_mode, diff):
     rate, margin = _bytes(params, "rate_limit"), _bytes(params, "space_margin")
     jobs = _prepared(params, limit)
     _be_nice(params["nice"], params["ionice"])
+    library()  # once for all processes
     space = {"space": _check_space(jobs, limit, margin)} if params["check_space"] else {}
     _throttle.configure(rate)
     done = _children.side_by_side([(job.name, _work(job, check_mode, diff)) for job in jobs], limit)

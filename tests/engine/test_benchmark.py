@@ -64,7 +64,8 @@ def test_all_ways_take_all_steps_on_one_site_and_nothing_is_left(benchmark, left
     assert runs["changed", "restic"]["added"] < 0.2 * runs["first", "restic"]["added"]
     assert runs["changed", "ours"]["new_files"] > 0
     assert runs["changed", "ours"]["new_bytes"] > 0
-    assert {floor["floor"] for floor in found["floors"]} == {"images", "database", "code", "load", "load images"}
+    assert {floor["floor"] for floor in found["floors"]} == {
+        "images", "database", "code", "ansible", "load", "load images"}
     for part in ("| wall time, s ", "| target, on 2 cores", "repeat, 1 % new files", "ours     █", "| restic: part, s "):
         assert part in done.stdout
     assert left() == []

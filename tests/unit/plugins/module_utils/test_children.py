@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+from at_once import Meeting
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _children, _lock, _stream
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
@@ -54,15 +55,8 @@ def test_nothing_to_do():
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_limit_is_kept_and_used(tmp_path, limit):
-    def task():
-        mark = tmp_path / str(os.getpid())
-        mark.touch()
-        time.sleep(0.15)
-        together = len(list(tmp_path.iterdir()))
-        mark.unlink()
-        return together
-
-    done = _children.side_by_side([(str(number), task) for number in range(6)], limit)
+    meeting = Meeting(tmp_path, limit)
+    done = _children.side_by_side([(str(number), meeting.attend) for number in range(6)], limit)
     assert max(value for value, _seconds in done.values()) == limit
     assert all(seconds >= 0.15 for _value, seconds in done.values())
 

@@ -6,12 +6,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker_exec import ExecStream
+from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._docker_exec import ExecStream, library, translated
+from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import EngineError, UsageError
 
 
 @pytest.fixture
@@ -50,3 +55,38 @@ def test_a_file_that_cannot_be_read_while_it_is_fed_is_an_error(stream):
     with pytest.raises(OSError, match="bad disk"):
         program.feed(chunks())
     assert engine.recv(10) + engine.recv(10) == b"a"
+
+
+def test_a_module_that_asks_the_engine_nothing_does_not_load_the_sdk():
+    # Loading it takes longer than all that such a module does.
+    script = (
+        "import sys; from ansible_collections.moodleclaude.backup.plugins.modules import backup_set as module;"
+        "module.Engine({'docker_host': 'unix:///nowhere'});"
+        "sys.exit(str(sorted({'docker', 'requests'} & set(sys.modules))))"
+    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "[]\n")
+
+
+def test_an_sdk_that_cannot_be_loaded_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "docker", None)
+    library.cache_clear()
+    try:
+        with pytest.raises(EngineError, match="The Docker SDK for Python cannot be loaded"):
+            Engine({"docker_host": "unix:///nowhere", "tls": False, "validate_certs": False, "timeout": 1}).info()
+    finally:
+        library.cache_clear()
+
+
+def test_an_engine_that_is_not_there_is_an_error_when_it_is_asked():
+    engine = Engine({"docker_host": "unix:///nowhere", "tls": False, "validate_certs": False, "timeout": 1})
+    with pytest.raises(EngineError, match="Connecting to unix:///nowhere: the Docker Engine cannot be reached"):
+        engine.containers()
+
+
+def test_errors_of_others_pass():
+    with pytest.raises(KeyError), translated("Asking"):
+        raise KeyError("x")
+    with pytest.raises(UsageError, match="^mine"), translated("Asking"):
+        raise UsageError("mine")

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
+from at_once import Meeting
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _docker, _jobs, _module, _room, _throttle
 from ansible_collections.moodleclaude.backup.plugins.module_utils._call import COMPRESSION, Call
@@ -83,16 +84,9 @@ def test_compressors_share_the_processes(calls, processes, jobs, own, share):
 
 @pytest.mark.parametrize(("cores", "processes", "together"), [(4, 0, 4), (1, 0, 2), (4, 1, 1), (4, 3, 3)])
 def test_limit(calls, monkeypatch, tmp_path, cores, processes, together):
-    def work(_engine, _params, _check_mode, _diff):
-        mark = tmp_path / str(os.getpid())
-        mark.touch()
-        time.sleep(0.15)
-        count = len(list(tmp_path.iterdir()))
-        mark.unlink()
-        return {"changed": False, "together": count}
-
+    meeting = Meeting(tmp_path, together)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
-    calls["work"] = call(work)
+    calls["work"] = call(lambda *_unused: {"changed": False, "together": meeting.attend()})
     done = run([(str(number), "work", {}) for number in range(6)], processes=processes)["jobs"]
     assert max(result["together"] for result in done.values()) == together
 
