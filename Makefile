@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 TOOLS := tests/tools
 
-.PHONY: help setup demo test lint sanity unit engine integration molecule benchmark images clean
+.PHONY: help setup demo docs test lint sanity unit engine integration molecule benchmark images release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,6 +15,10 @@ setup: ## prepare this machine: packages, .venv, collections, Docker daemon
 demo: ## deploy a site, back it up, destroy it, restore it, prove it is the same (MOODLE_IMAGE=name for your own image)
 	@$(TOOLS)/setup
 	@$(TOOLS)/run $(TOOLS)/demo
+
+docs: ## build the documentation as a web site, into .docs/html
+	@$(TOOLS)/setup tools
+	@$(TOOLS)/docs
 
 test: ## everything below, from lint to molecule; ends with "N passed, M failed"
 	@$(TOOLS)/test
@@ -55,6 +59,10 @@ benchmark: ## compare with other ways of backing up, and see how cost grows (ARG
 	@$(TOOLS)/run tests/images/build moodle:latest postgresql:15
 	@$(TOOLS)/run benchmarks/run $(ARGS)
 	@$(TOOLS)/run benchmarks/run --growth $(GROWTH_ARGS)
+
+release: ## check that version, changelog and tag agree, and build the archive in dist/; publishes nothing
+	@$(TOOLS)/setup tools
+	@$(TOOLS)/run $(TOOLS)/release build
 
 clean: ## remove what the targets above made in the checkout
 	@$(TOOLS)/clean

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import posixpath
 
+# Names of jobs whose results are asked for.
+CONTAINERS = "prepare the containers"
+CREATE = "create the containers"
+_CREATED = "create container "
 _PLACE = ("volume", "container", "path")
 
 
-def database_images(backup, artefacts):
-    """Split archives of images (list of artefacts) in two: those that the database needs, and the others.
+def base_jobs(plan, backup, artefacts):
+    """Return the jobs that make what all else needs: the images, networks, volumes, and a database that runs.
 
-    :param backup: dict, metadata of the backup. :returns: {"database": list, "others": list}.
+    :param plan: dict, _moodle_backup_plan of the role restore. :param backup: dict, metadata of the backup.
+    :param artefacts: list, the archives of images.
     """
-    name = backup["database"]["container"]
-    wanted = {container["image_id"] for container in backup["containers"] if container["name"] == name}
-    parts = {"database": [], "others": []}
-    for artefact in artefacts:
-        held = {image["id"] for image in artefact["images"]}
-        parts["database" if held & wanted else "others"].append(artefact)
-    return parts
+    database = plan["database"]["container"]
+    wanted = {container["image_id"] for container in backup["containers"] if container["name"] == database}
+    first = [artefact for artefact in artefacts if wanted & {image["id"] for image in artefact["images"]}]
+    needed = _image_jobs(first, plan["folder"])
+    containers = {
+        "name": CONTAINERS, "module": "container_import", "after": [job["name"] for job in needed],
+        "args": {"src": plan["src"], "transaction": plan["transaction"], "phase": "prepare", "ready": [database],
+                 # What the backup holds is loaded beside this.
+                 "check_images": not artefacts},
+    }
+    others = [artefact for artefact in artefacts if artefact not in first]
+    return [*needed, containers, *_image_jobs(others, plan["folder"])]
 
 
-def image_jobs(artefacts, folder):
-    """Return the jobs that load archives of images where the engine lacks them."""
+def _image_jobs(artefacts, folder):
     return [
         {"name": "load %s" % artefact["file"], "module": "image_import",
          "args": {"src": posixpath.join(folder, artefact["file"]), "images": artefact["images"]}}
@@ -34,18 +43,16 @@ def image_jobs(artefacts, folder):
     ]
 
 
-def split_new(artefacts, containers):
-    """Split artefacts with a tree in two: those that may be right already, and those whose place was just made.
+def already_there(artefacts, containers):
+    """Return those of the artefacts with a tree (list) whose place was there before.
 
     :param containers: dict, what container_import returned: "absent" (containers), "actions" ("create volume x").
-    :returns: {"there": list, "new": list}.
     """
-    parts = {"there": [], "new": []}
-    for artefact in artefacts:
-        tree = artefact["tree"]
-        made = "create volume %s" % tree.get("volume") in containers["actions"]
-        parts["new" if made or tree.get("container") in containers["absent"] else "there"].append(artefact)
-    return parts
+    return [
+        artefact for artefact in artefacts
+        if "create volume %s" % artefact["tree"].get("volume") not in containers["actions"]
+        and artefact["tree"].get("container") not in containers["absent"]
+    ]
 
 
 def compare_jobs(artefacts, options):
@@ -62,20 +69,26 @@ def compare_jobs(artefacts, options):
 
 
 def different(artefacts, results):
-    """Return the artefacts (list) whose trees are not right, by the results of compare_jobs()."""
-    return [
-        artefact for artefact in artefacts
-        if results.get("compare %s" % artefact["file"], {}).get("different", True)
-    ]
+    """Return the artefacts (list) whose trees are not right, by the results of compare_jobs() and prepare_jobs()."""
+    def result(artefact):
+        return results.get("compare %s" % artefact["file"]) or results.get("prepare %s" % artefact["file"]) or {}
+
+    return [artefact for artefact in artefacts if result(artefact).get("different", True)]
 
 
 def prepare_jobs(artefacts, options):
-    """Return the jobs that unpack trees beside those in use."""
+    """Return the jobs that unpack the trees of artefacts that are not right already, beside those in use."""
     return [
         {"name": "prepare %s" % artefact["file"], "module": "volume_restore",
-         "args": dict(_tree_args(artefact, options), phase="prepare", **_source(artefact, options))}
+         "args": dict(_tree_args(artefact, options), unless_same=True, phase="prepare", **_source(artefact, options),
+                      **_unchanged(artefact))}
         for artefact in artefacts
     ]
+
+
+def with_containers(jobs):
+    """Return jobs that need what base_jobs() makes, as they are in one list with those."""
+    return [dict(job, after=[CONTAINERS]) for job in jobs]
 
 
 def filedir_job(artefact, options, phase="prepare"):
@@ -119,16 +132,46 @@ def phase_jobs(plan, transport, phase, database=True):
     return jobs
 
 
-def layer_jobs(artefacts, options):
-    """Return the jobs that fill the writable layers of containers that were just created."""
-    jobs = []
-    for artefact in artefacts:
+def switch_jobs(plan, transport, kept, stale):
+    """Return the jobs, to be done one after the other, that put everything in its place with the site stopped.
+
+    :param plan: dict, with the trees that differ. :param kept: list of containers that are not replaced in any case.
+    :param stale: list of containers that are replaced in any case.
+    """
+    database = plan["database"]["container"]
+    stop = {"name": "stop the site", "module": "container_state", "args": {
+        "containers": [name for name in plan["containers"] if name != database], "state": "stopped"}}
+    create = {"name": CREATE, "module": "container_import", "args": {
+        "src": plan["src"], "transaction": plan["transaction"], "phase": "switch", "state": "created",
+        "containers": [name for name in plan["containers"] if name not in kept],
+        "recreate": [name for name in stale if name not in kept]}}
+    return [stop, *phase_jobs(plan, transport, "switch"), create]
+
+
+def commit_jobs(plan, transport):
+    """Return the jobs, to be done one after the other, that remove what was replaced."""
+    return phase_jobs(plan, transport, "commit") + [
+        {"name": "commit the containers", "module": "container_import",
+         "args": {"transaction": plan["transaction"], "phase": "commit"}}]
+
+
+def layer_jobs(layers, created, options):
+    """Return the jobs that fill the writable layers (list of artefacts) of containers that were just created.
+
+    :param created: dict, results of switch_jobs().
+    """
+    new = [action[len(_CREATED):] for action in created[CREATE]["actions"] if action.startswith(_CREATED)]
+    jobs, stored = [], []
+    for artefact in layers:
+        if artefact["tree"]["container"] not in new:
+            continue
         if artefact["role"] == "filedir":
-            jobs += filedir_job(artefact, options, "all")
+            stored += filedir_job(artefact, options, "all")
         else:
             args = dict(_tree_args(artefact, options), phase="all", **_source(artefact, options))
             jobs.append({"name": "fill %s" % artefact["file"], "module": "volume_restore", "args": args})
-    return jobs
+    # Stored files are put into the folder of another tree.
+    return jobs + [dict(job, after=[other["name"] for other in jobs]) for job in stored]
 
 
 def _tree_args(artefact, options):
@@ -159,7 +202,8 @@ def _source(artefact, options):
 class FilterModule:
     def filters(self):
         return {
-            "database_images": database_images, "image_jobs": image_jobs, "split_new": split_new,
+            "base_jobs": base_jobs, "with_containers": with_containers, "already_there": already_there,
             "compare_jobs": compare_jobs, "different": different, "prepare_jobs": prepare_jobs,
-            "filedir_job": filedir_job, "phase_jobs": phase_jobs, "layer_jobs": layer_jobs,
+            "filedir_job": filedir_job, "phase_jobs": phase_jobs, "switch_jobs": switch_jobs,
+            "layer_jobs": layer_jobs, "commit_jobs": commit_jobs,
         }

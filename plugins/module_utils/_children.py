@@ -32,12 +32,13 @@ class Ended(BaseException):
     """Raised in the middle of anything by a signal that ends this process. Not an Exception: nobody may swallow it."""
 
 
-def side_by_side(tasks, limit):
+def side_by_side(tasks, limit, after=None):
     """Run functions in processes of their own, in the given order, at most limit at once.
 
     :param tasks: list of (name, function); the function takes no arguments and returns something that JSON can carry,
         or raises BackupError.
     :param limit: int, at least 1.
+    :param after: {name: names of the tasks that have to end before that one starts}; those come before it in tasks.
     :returns: {name: (what the function returned, seconds that it took)}.
     :raises: the first BackupError of a task, with the task's name in its message and in details as "job", after all
         others were ended. Nothing that was started runs any more when this returns or raises.
@@ -46,8 +47,9 @@ def side_by_side(tasks, limit):
     with _Signals() as signals, selectors.DefaultSelector() as ready:
         try:
             while waiting or running:
-                while waiting and len(running) < limit:
-                    child = _Child(*waiting.pop(0), signals.before)
+                while len(running) < limit and (task := _startable(waiting, after or {}, done)):
+                    waiting.remove(task)
+                    child = _Child(*task, signals.before)
                     running[child.pipe] = child
                     ready.register(child.pipe, selectors.EVENT_READ)
                 with signals.raised():
@@ -65,6 +67,11 @@ def side_by_side(tasks, limit):
         finally:
             _end(running.values())
     return done
+
+
+def _startable(waiting, after, done):
+    """Return the first of the tasks that need not wait for another one, or None."""
+    return next((task for task in waiting if set(after.get(task[0], ())) <= done.keys()), None)
 
 
 class _Signals:

@@ -14,6 +14,7 @@ import posixpath
 import re
 import tarfile
 
+from ._call import Call
 from ._errors import NotFoundError, UsageError
 
 BEGIN = "// Settings by moodleclaude.backup: begin"
@@ -95,3 +96,19 @@ def _write(engine, container, path, member, content):
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.addfile(wanted, io.BytesIO(content))
     engine.put_archive(container, posixpath.dirname(path), stream.getvalue())
+
+
+def _work(engine, params, check_mode):
+    changed = change(engine, params["container"], params["config"], params["settings"], check_mode)
+    return {"changed": changed, "settings": sorted(params["settings"])}
+
+
+CONFIG = Call(
+    options={
+        "container": {"type": "str", "required": True},
+        "config": {"type": "str", "required": True},
+        "settings": {"type": "dict", "required": True},
+    },
+    rules={},
+    work=lambda engine, params, check_mode, _diff: _work(engine, params, check_mode),
+)

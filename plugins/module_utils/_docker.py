@@ -52,6 +52,10 @@ class Engine:
         """True if the engine is Podman."""
         return _podman.is_podman(self.api.server)
 
+    def ensure_reachable(self):
+        """Connect now, so that an engine that cannot be reached is an EngineError here, before anything is begun."""
+        self.version()
+
     # --- the engine ---------------------------------------------------------------------------------------------
 
     def info(self):
@@ -267,7 +271,7 @@ class Engine:
         """Feed a tar stream to 'docker load'. Return the engine's messages (list of str)."""
         messages = []
         with translated("Loading images"):
-            for line in self.api.load_image(chunks, quiet=True):
+            for line in self.api.load_image(_without_empty(chunks), quiet=True):
                 # The SDK does not look at the status code; a refusal of the whole request is a "message".
                 refusal = line.get("error") or line.get("message")
                 if refusal:
@@ -314,7 +318,7 @@ class Engine:
         """Unpack a tar stream (bytes or iterator of bytes) into a folder of a container, running or not."""
         try:
             with translated("Writing to '%s' of container '%s'" % (path, container)):
-                self.api.put_archive(container, path, chunks)
+                self.api.put_archive(container, path, _without_empty(chunks))
         except BaseException:
             # The engine may still be unpacking what it got. It holds the container's lock until it has ended.
             with contextlib.suppress(BackupError):
@@ -408,6 +412,11 @@ class Engine:
         for container in found:
             self.remove_container(container["Id"], volumes=True)
         return len(found)
+
+
+def _without_empty(body):
+    """Return a body to send, bytes or an iterator of bytes; requests before 2.30 end it at a chunk that is empty."""
+    return body if isinstance(body, bytes) else (chunk for chunk in body if chunk)
 
 
 def _client(params):

@@ -20,7 +20,7 @@ from ._filedir_switch import FiledirSwitch
 from ._paths import show
 from ._phases import finish, is_direct, nothing_to_roll_back, remove_made
 from ._switch import check_transaction
-from ._tree import TREE_OPTIONS, reached
+from ._tree import TREE_OPTIONS, has_place, reached
 
 # The transaction of a restore in one call; always the same, so that the next call finds what a killed one left.
 _ALONE = "alone"
@@ -48,6 +48,8 @@ def estimate(engine, params):
     if params["phase"] not in ("all", "prepare"):
         return 0
     bringing = _Bringing(engine, dict(params, check=False), params["transaction"] or _ALONE)
+    if not has_place(engine, params):  # a job before this one makes it
+        return sum(bringing.source.size(name) for _prefix, names in bringing.source.groups() for name in names)
     return bringing.run(True, False)["written_bytes"]
 
 

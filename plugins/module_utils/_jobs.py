@@ -15,14 +15,19 @@ from ansible.module_utils.errors import UnsupportedError
 
 from . import (
     _children,
+    _config_php,
+    _container_import,
+    _container_state,
     _containers,
     _content,
     _filedir,
     _filedir_restore,
     _images,
     _locate,
+    _restore_session,
     _room,
     _site_check,
+    _site_finish,
     _throttle,
     _tree,
     _tree_restore,
@@ -33,17 +38,22 @@ from ._errors import BackupError, UsageError
 from ._module import DOCKER_OPTIONS
 from ._stream import Process
 
-# What a job can be: the modules whose work is long enough to be worth a process.
+# What a job can be: work that is long enough to be worth a process, and what has to come before or after such work.
 CALLS = {
     "container_export": _containers.EXPORT,
+    "container_import": _container_import.IMPORT,
+    "container_state": _container_state.STATE,
     "database_dump": postgresql.DUMP,
     "database_restore": postgresql.RESTORE,
     "filedir_archive": _filedir.FILEDIR_ARCHIVE,
     "filedir_restore": _filedir_restore.FILEDIR_RESTORE,
     "image_export": _images.EXPORT,
     "image_import": _images.RESTORE,
+    "moodle_config": _config_php.CONFIG,
     "moodle_content_backup": _content.CONTENT_BACKUP,
     "moodle_site_check": _site_check.SITE_CHECK,
+    "moodle_site_finish": _site_finish.SITE_FINISH,
+    "restore_session": _restore_session.SESSION,
     "volume_archive": _tree.ARCHIVE,
     "volume_restore": _tree_restore.RESTORE,
 }
@@ -57,6 +67,7 @@ OPTIONS = {
             "name": {"type": "str", "required": True},
             "module": {"type": "str", "required": True, "choices": sorted(CALLS)},
             "args": {"type": "dict", "default": {}},
+            "after": {"type": "list", "elements": "str", "default": []},
         },
     },
     "processes": {"type": "int", "default": 0},
@@ -66,10 +77,10 @@ OPTIONS = {
     "check_space": {"type": "bool", "default": True},
     "space_margin": {"type": "str"},
 }
-FORM = "each of the jobs must be a dictionary with name, module and args, and nothing else"
+FORM = "each of the jobs must be a dictionary with name, module, args and after, and nothing else"
 _IONICE = {"best-effort": ["-c", "2", "-n", "7"], "idle": ["-c", "3"]}
 
-Job = namedtuple("Job", "name call params")
+Job = namedtuple("Job", "name call params after")
 
 
 def secrets(jobs):
@@ -114,7 +125,8 @@ def run(params, check_mode, diff):
     library()  # once for all processes
     space = {"space": _check_space(jobs, limit, margin)} if params["check_space"] else {}
     _throttle.configure(rate)
-    done = _children.side_by_side([(job.name, _work(job, check_mode, diff)) for job in jobs], limit)
+    done = _children.side_by_side([(job.name, _work(job, check_mode, diff)) for job in jobs], limit,
+                                  {job.name: job.after for job in jobs})
     return {**_joined([job.name for job in jobs], done), **space}
 
 
@@ -133,9 +145,7 @@ def _bytes(params, option):
 def _prepared(params, limit):
     """Return the list of Job whose options are checked and complete. UsageError names the job and what is wrong."""
     names = [job["name"] for job in params["jobs"]]
-    for name in names:
-        if not name or names.count(name) > 1:
-            raise UsageError("'%s' is the name of %d jobs" % (name, names.count(name)), "Give each its own name.")
+    _check_names(params["jobs"], names)
     jobs = []
     for job in params["jobs"]:
         call = CALLS[job["module"]]
@@ -149,8 +159,18 @@ def _prepared(params, limit):
         # A limit that was set holds for the compressors too.
         if params["processes"] and checked.validated_parameters.get("processes") == 0:
             checked.validated_parameters["processes"] = max(1, params["processes"] // min(limit, len(names)))
-        jobs.append(Job(job["name"], call, checked.validated_parameters))
+        jobs.append(Job(job["name"], call, checked.validated_parameters, job["after"]))
     return jobs
+
+
+def _check_names(jobs, names):
+    for number, name in enumerate(names):
+        if not name or names.count(name) > 1:
+            raise UsageError("'%s' is the name of %d jobs" % (name, names.count(name)), "Give each its own name.")
+        late = [other for other in jobs[number]["after"] if other not in names[:number]]
+        if late:
+            raise UsageError("job '%s': no job before it is named '%s'" % (name, late[0]),
+                             "Name in 'after' jobs that are above it in the list.", job=name)
 
 
 def _problem(error):
@@ -200,6 +220,8 @@ def _destination(job):
 
 def _tree_place(engine, params):
     """Return a path on this host in the tree that is restored to, or near it if it is new; None if there is none."""
+    if not _tree.has_place(engine, params):
+        return os.path.join(engine.info()["DockerRootDir"], "volumes", "new") if engine.direct_possible() else None
     with contextlib.suppress(BackupError), _tree.reached(engine, params) as tree:
         if not isinstance(tree, _locate.DirectTree):
             return None

@@ -12,62 +12,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import re
 
 from . import _definition
-from ._containers import container_names, find_exact, load
+from ._containers import container_names, find_exact
 from ._errors import BackupError, EngineError, ExistsError, IntegrityError, NotFoundError, UsageError
 from ._recreation_checks import check_address, check_image, check_ports, missing_binds, overlapping
 
 _LABEL = "org.moodleclaude.backup."
-_TRANSACTION = re.compile(r"[a-z0-9]{1,32}\Z")
-
-
-def restore(engine, params, check_mode):
-    """Do one phase; what container_import does.
-
-    :param params: dict with src, containers, phase, transaction, state, recreate, check_images (the module's options).
-    :returns: dict for exit_json.
-    """
-    phase, transaction = params["phase"], params["transaction"]
-    if phase == "all" and not transaction:
-        transaction = os.urandom(4).hex()
-    if not _TRANSACTION.match(transaction or ""):
-        raise UsageError("'%s' is no name for a transaction" % (transaction or ""),
-                         "Use 1 to 32 lower-case letters and digits.")
-    work = Recreation(engine, transaction, check_mode)
-    if phase in ("commit", "rollback"):
-        getattr(work, phase)(params["containers"])
-        return work.result()
-    work.read(load(params["src"]), params["containers"], params["recreate"])
-    work.stop_timeout = params["stop_timeout"]
-    work.images_may_come = check_mode or (phase == "prepare" and not params["check_images"])
-    if phase == "prepare":
-        work.prepare()
-    elif phase == "switch":
-        work.switch(params["state"])
-    else:
-        _all_at_once(work, params["state"])
-    return work.result()
-
-
-def _all_at_once(work, state):
-    names = sorted(work.definitions)
-    try:
-        work.prepare()
-        work.switch(state)
-    except BackupError as error:
-        if not work.check_mode:
-            try:
-                work.rollback(names)
-            except BackupError as second:
-                raise type(error)(error.message, "Putting the old containers back failed too: %s Run this module with "
-                                  "phase=rollback and transaction=%s." % (second.describe(), work.transaction),
-                                  **error.details) from error
-            error.hint = "%sThe containers are as they were before." % (error.hint + " " if error.hint else "")
-        raise
-    work.commit(names)
 
 
 class Recreation:
@@ -81,7 +32,7 @@ class Recreation:
         self.images_may_come = check_mode
         self.definitions = {}
         self._record = {}
-        self._recreate = ()
+        self._recreate = self._ready = ()
         self._order = []
         self._actions, self._warnings = [], []
         self._differences = {}
@@ -111,9 +62,9 @@ class Recreation:
 
     # --- what is wanted -------------------------------------------------------------------------------------------
 
-    def read(self, content, subset, recreate):
+    def read(self, content, subset, recreate, ready=()):
         """Take what is recorded (dict as _containers.load gives), or some containers of it (list of names or None)."""
-        unknown = sorted((set(subset or ()) | set(recreate)) - set(content["containers"]))
+        unknown = sorted((set(subset or ()) | set(recreate) | set(ready)) - set(content["containers"]))
         if unknown:
             raise NotFoundError("The record does not describe %s" % ", ".join(unknown),
                                 "It has: %s." % ", ".join(sorted(content["containers"])))
@@ -121,7 +72,7 @@ class Recreation:
         self.definitions = {name: content["containers"][name]["definition"] for name in chosen}
         self._order = _definition.start_order(self.definitions)
         self._record = content
-        self._recreate = recreate
+        self._recreate, self._ready = recreate, [name for name in ready if name in self.definitions]
 
     def _volume_names(self):
         names = set()
@@ -257,16 +208,27 @@ class Recreation:
                 raise
             self.engine.create_network(self._without_subnet(wanted, "something on the host has it"))
 
+    def make_ready(self):
+        """Create those of the containers needed early that are missing, and start those that do not run."""
+        replaced = self._replaced()
+        for name in [name for name in self._order if name in self._ready]:
+            present = replaced.get(name)
+            # One that merely differs is needed as it is until it is replaced with the others.
+            new = name in replaced and (present is None or self._is_ours(name))
+            if new:
+                self._refuse_impossible_mounts([name])
+                self._set_aside(name, present)
+                self._do("create container %s" % name, self._create, name)
+            if new or not find_exact(self.engine, name)["State"]["Running"]:
+                self._do("start container %s" % name, self.engine.start, name)
+
     # --- switch ---------------------------------------------------------------------------------------------------
 
     def switch(self, state):
         """Set the old containers aside and create the new ones; start them if state is "started"."""
         replaced = self._replaced()
         self._check(replaced)
-        impossible = [] if self.check_mode else self._impossible_mounts(replaced)
-        if impossible:
-            raise NotFoundError("These paths on the host are needed as mounts and do not exist: %s" %
-                                ", ".join(impossible), "Create them or restore them first.")
+        self._refuse_impossible_mounts(replaced)
         for name in reversed(self._order):
             if name in replaced:
                 self._set_aside(name, replaced[name])
@@ -277,15 +239,17 @@ class Recreation:
             for name in self._order:
                 self._start(name, name in replaced)
 
-    def _impossible_mounts(self, replaced):
-        """Return the missing sources that the engine does not create by itself."""
+    def _refuse_impossible_mounts(self, names):
+        """Raise NotFoundError for missing sources that the engine does not create by itself."""
         found = set()
-        for name in replaced:
+        for name in names:
             mounts = self.definitions[name]["host_config"].get("Mounts", ())
             needed = {mount.get("Source") for mount in mounts
                       if not (mount.get("BindOptions") or {}).get("CreateMountpoint")}
             found.update(needed.intersection(self._missing_binds))
-        return sorted(found)
+        if found and not self.check_mode:
+            raise NotFoundError("These paths on the host are needed as mounts and do not exist: %s" %
+                                ", ".join(sorted(found)), "Create them or restore them first.")
 
     def _set_aside(self, name, present):
         """Stop a container and give it its other name; or throw away what an earlier try of this phase has left."""

@@ -34,6 +34,13 @@ _UNKNOWN = _fingerprint.Fingerprint(None, None, None)
 _MESSAGES = 20  # how many of tar's lines are passed on as warnings
 
 
+def has_place(engine, params):
+    """Return whether there is the volume, or the container, in which a tree is or will be. A folder needs none."""
+    if params["volume"]:
+        return engine.volume(params["volume"]) is not None
+    return not params["container"] or engine.find_container(params["container"]) is not None
+
+
 @contextlib.contextmanager
 def reached(engine, params, write=False, create=None, single=False):
     """Give the tree, a DirectTree or an ApiTree, by the transport that the option allows.

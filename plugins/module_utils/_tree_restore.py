@@ -14,7 +14,7 @@ from ._phases import finish, is_direct, nothing_to_roll_back, remove_made
 from ._place import DirectPlace
 from ._shell_place import ShellPlace
 from ._switch import Switch, check_transaction, owner_of
-from ._tree import TREE_OPTIONS, fingerprint_of, reached
+from ._tree import TREE_OPTIONS, fingerprint_of, has_place, reached
 from ._unpack import Selection, unpack_api, unpack_direct
 
 # The transaction of a restore in one call; always the same, so that the next call finds what a killed one left.
@@ -25,15 +25,17 @@ def restore(engine, params, check_mode, diff):
     """Run one phase. Return the module's result (dict).
 
     :param params: dict with volume, container, path, transport, image, src, paths, keep, phase, transaction,
-        compare, exclude, fingerprint.
+        compare, unless_same, exclude, fingerprint.
     :param diff: bool, whether the result is to tell the names before and after.
     """
     phase, transaction = params["phase"], params["transaction"] or _ALONE
     check_transaction(transaction)
     result = {"phase": phase, "transaction": transaction}
-    if params["compare"]:
+    if params["compare"] or params["unless_same"]:
         result.update(_compare(engine, params, diff))
-    elif phase in ("all", "prepare"):
+        if params["compare"] or not result["different"]:
+            return result
+    if phase in ("all", "prepare"):
         result.update(_Bringing(engine, params, transaction, check_mode, diff).run())
     else:
         result.update(_finish(engine, params, phase, transaction, check_mode))
@@ -43,9 +45,11 @@ def restore(engine, params, check_mode, diff):
 def _compare(engine, params, diff):
     """Tell whether a restore would change anything; nothing is written."""
     if params["phase"] not in ("all", "prepare"):
-        raise UsageError("compare=true goes with phase=all and phase=prepare only")
+        raise UsageError("compare and unless_same go with phase=all and phase=prepare only")
     selection = Selection(params["src"], params["keep"], params["paths"])
     result = {"changed": False, "different": True, "changed_paths": []}
+    if not has_place(engine, params):
+        return result
     try:
         with reached(engine, params, single=not selection.folder) as tree:
             _check_kind(selection, params, tree)
@@ -214,6 +218,7 @@ RESTORE = Call(
         "paths": {"type": "list", "elements": "str"},
         "keep": {"type": "list", "elements": "str", "default": []},
         "compare": {"type": "bool", "default": False},
+        "unless_same": {"type": "bool", "default": False},
         "exclude": {"type": "list", "elements": "str", "default": []},
         "fingerprint": {"type": "str"},
     },

@@ -164,7 +164,9 @@ def work(params, check_mode):
             result.update(_backup_set.foresee(root, stack, name))
         result["changed"] = params["state"] != "abandoned"
     elif params["state"] == "begun":
-        result.update(_backup_set.begin(root, stack, name, token, Engine(params)))
+        engine = Engine(params)
+        engine.ensure_reachable()  # nothing is held if it cannot be reached
+        result.update(_backup_set.begin(root, stack, name, token, engine))
     elif params["state"] == "published":
         owner = root.lock(stack).owner()
         result.update(_backup_set.publish(root, stack, name, token, params["metadata"], params["checksums"],

@@ -48,8 +48,8 @@ options:
   phase:
     description:
       - V(all) does everything in one call; if it fails the old containers are put back.
-      - V(prepare) checks what can be checked and creates missing networks and volumes. Running containers notice
-        nothing.
+      - V(prepare) checks what can be checked, creates missing networks and volumes, and sees to O(ready). Running
+        containers notice nothing.
       - V(switch) stops the containers that differ, renames them to C(<name>_mb_<transaction>_old) and creates the new
         ones.
       - V(commit) removes the old containers, and those of their anonymous volumes that nobody else uses.
@@ -58,6 +58,15 @@ options:
     type: str
     choices: [all, prepare, switch, commit, rollback]
     default: all
+  ready:
+    description:
+      - Names of containers that have to run for what is prepared next, such as the database. O(phase=prepare) creates
+        those that are missing, and starts those that are stopped.
+      - Those that O(containers) leaves out are not meant.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   transaction:
     description:
       - Name of the transaction, 1 to 32 lower-case letters and digits. Phases of the same restore have the same name.
@@ -139,37 +148,12 @@ missing_binds:
   elements: str
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-from ansible_collections.moodleclaude.backup.plugins.module_utils._recreation import restore
+from ansible_collections.moodleclaude.backup.plugins.module_utils._container_import import IMPORT
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "src": {"type": "path"},
-            "containers": {"type": "list", "elements": "str"},
-            "recreate": {"type": "list", "elements": "str", "default": []},
-            "check_images": {"type": "bool", "default": True},
-            "phase": {
-                "type": "str",
-                "choices": ["all", "prepare", "switch", "commit", "rollback"],
-                "default": "all",
-            },
-            "transaction": {"type": "str"},
-            "state": {"type": "str", "choices": ["created", "started"], "default": "started"},
-            "stop_timeout": {"type": "int", "default": 30},
-        },
-        required_if=[
-            ("phase", "all", ["src"]),
-            ("phase", "prepare", ["src", "transaction"]),
-            ("phase", "switch", ["src", "transaction"]),
-            ("phase", "commit", ["transaction"]),
-            ("phase", "rollback", ["transaction"]),
-        ],
-        supports_check_mode=True,
-    )
-    run(module, lambda: restore(Engine(module.params), module.params, module.check_mode))
+    run_call(IMPORT)
 
 
 if __name__ == "__main__":

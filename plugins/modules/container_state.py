@@ -63,37 +63,12 @@ missing:
   returned: success
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-
-
-def work(engine, params, check_mode):
-    """Return the result of one call (dict)."""
-    start = params["state"] == "started"
-    changed, missing = [], []
-    for name in params["containers"] if start else reversed(params["containers"]):
-        found = engine.find_container(name)
-        if found is None:
-            missing.append(name)
-        elif found["State"]["Running"] != start:
-            changed.append(name)
-            if not check_mode and start:
-                engine.start(name)
-            elif not check_mode:
-                engine.stop(name, params["stop_timeout"])
-    return {"changed": bool(changed), "containers": changed, "missing": missing}
+from ansible_collections.moodleclaude.backup.plugins.module_utils._container_state import STATE
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "containers": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
-            "stop_timeout": {"type": "int", "default": 30},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: work(Engine(module.params), module.params, module.check_mode))
+    run_call(STATE)
 
 
 if __name__ == "__main__":

@@ -63,29 +63,12 @@ settings:
   returned: success
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _config_php
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-
-
-def work(params, check_mode):
-    """Return the result of one call (dict)."""
-    changed = _config_php.change(
-        Engine(params), params["container"], params["config"], params["settings"], check_mode
-    )
-    return {"changed": changed, "settings": sorted(params["settings"])}
+from ansible_collections.moodleclaude.backup.plugins.module_utils._config_php import CONFIG
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
 def main():
-    module = build_module(
-        {
-            "container": {"type": "str", "required": True},
-            "config": {"type": "str", "required": True},
-            "settings": {"type": "dict", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: work(module.params, module.check_mode))
+    run_call(CONFIG)
 
 
 if __name__ == "__main__":

@@ -66,36 +66,12 @@ steps:
   returned: success
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _site
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-
-
-def work(params, check_mode):
-    """Return the result of one call (dict)."""
-    if check_mode:
-        return {"changed": True, "steps": []}
-    replace = (params["old_wwwroot"], params["wwwroot"]) if params["old_wwwroot"] else None
-    result, warnings = _site.finish(
-        Engine(params), params["container"], params["moodle"], params["wait_seconds"], replace, params["clone"]
-    )
-    return dict(result, changed=True, warnings=warnings)
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
+from ansible_collections.moodleclaude.backup.plugins.module_utils._site_finish import SITE_FINISH
 
 
 def main():
-    module = build_module(
-        {
-            "container": {"type": "str", "required": True},
-            "moodle": {"type": "dict", "required": True},
-            "old_wwwroot": {"type": "str"},
-            "wwwroot": {"type": "str"},
-            "clone": {"type": "bool", "default": False},
-            "wait_seconds": {"type": "int", "default": 60},
-        },
-        required_by={"old_wwwroot": "wwwroot"},
-        supports_check_mode=True,
-    )
-    run(module, lambda: work(module.params, module.check_mode))
+    run_call(SITE_FINISH)
 
 
 if __name__ == "__main__":

@@ -97,59 +97,12 @@ records:
   returned: O(state=listed)
 """
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _outcome, _pause
-from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
-from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
-
-
-def work(params, check_mode):
-    """Return the result of one call (dict)."""
-    root = _backup_set.Root(params["root"], params["lock_timeout"])
-    stack, token, state = params["stack"], params["run"], params["state"]
-    if state == "listed":
-        return {"changed": False, "records": _backup_set.read_records(root, stack)}
-    if check_mode:
-        unfinished = _backup_set.read_record(root, stack) if state == "begun" else None
-        return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
-    if state == "begun":
-        engine = Engine(params)  # nothing is held if it cannot be reached
-        begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], params["plan"])
-        engine.remove_helpers(begun["lock"])
-        _pause.resume(engine, root, stack)  # a backup that was cut off may have left the site held still
-        return dict(begun, changed=True, run=token)
-    if state == "proved":
-        return {"changed": _backup_set.prove_restore(root, stack, token)}
-    record = _backup_set.read_record(root, stack)
-    ended = _backup_set.end_restore(root, stack, token, finished=state == "finished")
-    note = ended and record and state == "finished"
-    return {"changed": ended, "warnings": _outcome.note_restored(root, stack, record) if note else []}
+from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
+from ansible_collections.moodleclaude.backup.plugins.module_utils._restore_session import SESSION
 
 
 def main():
-    module = build_module(
-        {
-            "state": {
-                "type": "str",
-                "choices": ["begun", "proved", "finished", "interrupted", "listed"],
-                "required": True,
-            },
-            "root": {"type": "path", "required": True},
-            "stack": {"type": "str"},
-            "backup": {"type": "str"},
-            "run": {"type": "str"},
-            "transaction": {"type": "str"},
-            "plan": {"type": "dict", "default": {}},
-            "lock_timeout": {"type": "int", "default": 900},
-        },
-        required_if=[
-            ("state", "begun", ["stack", "backup", "run", "transaction"]),
-            ("state", "proved", ["stack", "run"]),
-            ("state", "finished", ["stack", "run"]),
-            ("state", "interrupted", ["stack", "run"]),
-        ],
-        supports_check_mode=True,
-    )
-    run(module, lambda: work(module.params, module.check_mode))
+    run_call(SESSION)
 
 
 if __name__ == "__main__":

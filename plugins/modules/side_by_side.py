@@ -11,8 +11,8 @@ module: side_by_side
 short_description: Do the work of several modules of this collection at the same time
 version_added: 0.2.0
 description:
-  - Does jobs that do not depend on each other side by side, each in a process of its own. A job is what one of the
-    other modules does, with the same options.
+  - Does jobs side by side, each in a process of its own, and those that depend on others after these. A job is what one
+    of the other modules does, with the same options.
   - The options of all jobs are checked, and there has to be room for what they write, before any of them starts.
   - If a job fails, the others are ended. They clean up as if they had failed themselves, so no partial file is left.
     What jobs have completed before stays.
@@ -35,7 +35,7 @@ options:
   jobs:
     description:
       - What is to be done. The jobs start in this order, so the longest should be the first.
-      - No job may need what another one makes.
+      - A job that needs what another one makes has to name it in C(after).
     type: list
     elements: dict
     required: true
@@ -50,14 +50,19 @@ options:
         required: true
         choices:
           - container_export
+          - container_import
+          - container_state
           - database_dump
           - database_restore
           - filedir_archive
           - filedir_restore
           - image_export
           - image_import
+          - moodle_config
           - moodle_content_backup
           - moodle_site_check
+          - moodle_site_finish
+          - restore_session
           - volume_archive
           - volume_restore
       args:
@@ -66,6 +71,12 @@ options:
             its own.
         type: dict
         default: {}
+      after:
+        description:
+          - Names of the jobs that have to be done before this one starts. They have to be above it in the list.
+        type: list
+        elements: str
+        default: []
   processes:
     description:
       - How many jobs may run at once. The compressors of all jobs together get as many cores, unless a job has a
@@ -141,6 +152,19 @@ EXAMPLES = r"""
 - name: Tell the size of the dump
   ansible.builtin.debug:
     msg: "{{ done.jobs.database.size }} bytes in {{ done.seconds.database }} seconds"
+
+- name: Load an image, and create the container when it is there
+  moodleclaude.backup.side_by_side:
+    jobs:
+      - name: image
+        module: image_import
+        args:
+          src: /var/backups/images.tar.zst
+      - name: container
+        module: container_import
+        args:
+          src: /var/backups/container_info.json
+        after: [image]
 
 - name: Do it gently on a busy host
   moodleclaude.backup.side_by_side:

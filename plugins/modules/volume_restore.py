@@ -83,15 +83,23 @@ options:
         names, links by what they link to and owner, folders by owner, group, mode, extended attributes and what is in
         them. O(keep) and O(paths) are heeded. Sockets are passed over.
       - It stops at the first difference, but in diff mode.
-      - With V(transport=api) nothing is read, and the tree counts as different.
+      - With V(transport=api) nothing is read, and the tree counts as different. So does one whose volume or container
+        does not exist.
       - Goes with O(phase=all) and O(phase=prepare) only.
     type: bool
     default: false
+  unless_same:
+    description:
+      - Whether to compare first, as with O(compare=true), and do nothing if there is no difference.
+      - Goes with O(phase=all) and O(phase=prepare) only.
+    type: bool
+    default: false
+    version_added: 0.2.0
   fingerprint:
     description:
       - What RV(ignore:fingerprint) of M(moodleclaude.backup.volume_archive) was when the archive was made. If the tree
-        still has it, nothing in it was changed since, and with O(compare=true) neither of them is read.
-      - Only read if O(compare=true).
+        still has it, nothing in it was changed since, and when they are compared neither of them is read.
+      - Only read if O(compare=true) or O(unless_same=true).
     type: str
     version_added: 0.2.0
   exclude:
@@ -178,17 +186,18 @@ transport:
   type: str
 files:
   description: Number of entries in the archive.
-  returned: O(phase=all) and O(phase=prepare), not in check mode and not if O(compare=true)
+  returned: O(phase=all) and O(phase=prepare) when the archive was unpacked
   type: int
 different:
   description: Whether the tree differs from the archive.
-  returned: if O(compare=true)
+  returned: if O(compare=true) or O(unless_same=true)
   type: bool
 changed_paths:
   description:
     - What was written, removed or given other attributes, the first hundred.
     - With O(compare=true) what differs, only the first one unless in diff mode.
-  returned: if O(compare=true), and for a tree in a container's writable layer with the direct transport
+  returned:
+    if O(compare=true) or O(unless_same=true), and for a tree in a container's writable layer with the direct transport
   type: list
   elements: str
 changed_count:

@@ -13,8 +13,13 @@ import socket
 
 import pytest
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _containers, _definition, _recreation
-from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import BackupError, ExistsError
+from ansible_collections.moodleclaude.backup.plugins.module_utils import (
+    _container_import,
+    _containers,
+    _definition,
+    _recreation,
+)
+from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import BackupError, ExistsError, NotFoundError
 
 SECRET = "s3cr3t-$\\%'\""
 
@@ -212,7 +217,7 @@ class Killing:
 
 def options(source, phase, transaction, **changes):
     defaults = {"src": source, "containers": None, "recreate": [], "phase": phase, "transaction": transaction,
-                "state": "started", "stop_timeout": 5, "check_images": True}
+                "state": "started", "stop_timeout": 5, "check_images": True, "ready": []}
     return dict(defaults, **changes)
 
 
@@ -251,7 +256,7 @@ def assert_as_before(engine, stack, transaction):
 
 def run_phases(engine, stack, transaction, phases):
     for phase in phases:
-        _recreation.restore(engine, options(stack["source"], phase, transaction), False)
+        _container_import.restore(engine, options(stack["source"], phase, transaction), False)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -300,6 +305,53 @@ def test_killed_anywhere_and_carried_on(engine, changed_stack):
             break
 
 
+def ready(engine, stack, transaction, *names, **changes):
+    return _container_import.restore(engine, options(stack["source"], "prepare", transaction, ready=names, **changes),
+                                     False)
+
+
+def test_what_is_needed_early_is_made_ready(engine, changed_stack):
+    web, gone = changed_stack["web"], changed_stack["gone"]
+    transaction = "t" + os.urandom(4).hex()
+    engine.stop(web, 1)
+    result = ready(engine, changed_stack, transaction, gone, web)
+    assert set(result["actions"][-3:]) == {
+        "start container %s" % web, "create container %s" % gone, "start container %s" % gone}
+    assert result["absent"] == [gone]
+    made = engine.container(gone)["Id"]
+    assert engine.container(web)["Id"] == changed_stack["id"], "it differs, and is replaced later"
+    assert ready(engine, changed_stack, transaction, gone, web)["actions"] == []
+    run_phases(engine, changed_stack, transaction, ("switch",))
+    assert engine.container(gone)["Id"] == made
+    run_phases(engine, changed_stack, transaction, ("rollback",))
+    assert_as_before(engine, changed_stack, transaction)
+
+
+def test_killed_while_it_is_made_ready(engine, changed_stack):
+    at, finished = 0, False
+    while not finished:
+        at += 1
+        transaction = "t" + os.urandom(4).hex()
+        try:
+            ready(Killing(engine, at, at % 2 == 0), changed_stack, transaction, changed_stack["gone"])
+            finished = True
+        except Killed:
+            pass
+        ready(engine, changed_stack, transaction, changed_stack["gone"])
+        assert _definition.compare(changed_stack["wanted"][changed_stack["gone"]], defined(
+            engine, changed_stack["gone"])) == []
+        assert engine.container(changed_stack["gone"])["State"]["Running"]
+        run_phases(engine, changed_stack, transaction, ("rollback",))
+        assert_as_before(engine, changed_stack, transaction)
+    assert at > 4
+
+
+def test_only_what_is_recorded_can_be_made_ready(engine, changed_stack):
+    with pytest.raises(NotFoundError, match="The record does not describe nobody"):
+        ready(engine, changed_stack, "t1", "nobody")
+    assert leftovers(engine, "t1") == []
+
+
 def test_commit_ends_it(engine, changed_stack):
     transaction = "t" + os.urandom(4).hex()
     run_phases(engine, changed_stack, transaction, ("prepare", "switch"))
@@ -310,9 +362,9 @@ def test_commit_ends_it(engine, changed_stack):
         run_phases(Killing(engine, 2, False), changed_stack, transaction, ("commit",))
     run_phases(engine, changed_stack, transaction, ("commit",))
     assert leftovers(engine, transaction) == []
-    result = _recreation.restore(engine, options(None, "commit", transaction), False)
+    result = _container_import.restore(engine, options(None, "commit", transaction), False)
     assert result["changed"] is False
-    result = _recreation.restore(engine, options(None, "rollback", transaction), False)
+    result = _container_import.restore(engine, options(None, "rollback", transaction), False)
     assert result["changed"] is False
     assert _definition.compare(changed_stack["wanted"][changed_stack["web"]], defined(
         engine, changed_stack["web"])) == []
@@ -325,7 +377,7 @@ def test_markers_that_were_pruned(engine, changed_stack, phase):
     for volume in engine.volumes():
         if transaction in volume["Name"]:
             engine.remove_volume(volume["Name"])
-    result = _recreation.restore(engine, options(None, phase, transaction), False)
+    result = _container_import.restore(engine, options(None, phase, transaction), False)
     assert "whether container '%s' ran" % changed_stack["web"] in result["warnings"][0]
     assert leftovers(engine, transaction) == []
     assert (engine.container(changed_stack["web"])["Id"] == changed_stack["id"]) is (phase == "rollback")
@@ -374,9 +426,9 @@ def test_recreate_gives_a_fresh_writable_layer_once(engine, create, export, pref
     source = export(name)
     engine.run(name, ["touch", "/new-file"])
     transaction = "t" + os.urandom(4).hex()
-    first = _recreation.restore(engine, options(source, "switch", transaction, recreate=[name]), False)
+    first = _container_import.restore(engine, options(source, "switch", transaction, recreate=[name]), False)
     identifier = engine.container(name)["Id"]
-    again = _recreation.restore(engine, options(source, "switch", transaction, recreate=[name]), False)
+    again = _container_import.restore(engine, options(source, "switch", transaction, recreate=[name]), False)
     assert (first["differences"], again["changed"]) == ({name: ["asked for"]}, False)
     assert engine.container(name)["Id"] == identifier
     assert engine.run(name, ["ls", "/new-file"], check=False)[0] != 0
@@ -387,12 +439,12 @@ def test_created_first_and_started_later(engine, create, export, prefix):
     source = export(name, stopped)
     for each in (name, stopped):
         engine.remove_container(each)
-    _recreation.restore(engine, options(source, "switch", "tlater", state="created"), False)
+    _container_import.restore(engine, options(source, "switch", "tlater", state="created"), False)
     assert not engine.container(name)["State"]["Running"]
-    result = _recreation.restore(engine, options(source, "switch", "tlater"), False)
+    result = _container_import.restore(engine, options(source, "switch", "tlater"), False)
     assert result["actions"] == ["start container " + name]
     assert not engine.container(stopped)["State"]["Running"], "it was not running when it was recorded"
-    _recreation.restore(engine, options(source, "commit", "tlater"), False)
+    _container_import.restore(engine, options(source, "commit", "tlater"), False)
 
 
 def test_anonymous_volumes_at_commit(engine, create, export, prefix):
@@ -400,14 +452,14 @@ def test_anonymous_volumes_at_commit(engine, create, export, prefix):
     source = export(name)
     kept = engine.container(name)["Mounts"][0]["Name"]
     engine.run(name, ["sh", "-c", "echo kept > /v/file"])
-    _recreation.restore(engine, options(source, "all", None, recreate=[name]), False)
+    _container_import.restore(engine, options(source, "all", None, recreate=[name]), False)
     assert engine.run(name, ["cat", "/v/file"])[1] == b"kept\n"
     assert engine.container(name)["Mounts"][0]["Name"] == kept
     engine.remove_container(name)
     create(name, Volumes={"/v": {}})
     orphan = engine.container(name)["Mounts"][0]["Name"]
     assert orphan != kept
-    _recreation.restore(engine, options(source, "all", None), False)
+    _container_import.restore(engine, options(source, "all", None), False)
     assert engine.volume(orphan) is None
     assert engine.run(name, ["cat", "/v/file"])[1] == b"kept\n"
     engine.remove_container(name)
@@ -422,7 +474,7 @@ def test_who_uses_a_replaced_container_follows(engine, create, export, prefix):
     create(db, Labels={"v": "2"})
     engine.remove_container(side)
     create(side, host_config={"NetworkMode": "container:" + db})
-    result = _recreation.restore(engine, options(source, "all", None), False)
+    result = _container_import.restore(engine, options(source, "all", None), False)
     assert result["differences"] == {db: ["config.Labels"], side: ["uses " + db]}
     assert engine.container(side)["HostConfig"]["NetworkMode"] == "container:" + engine.container(db)["Id"]
 
@@ -441,13 +493,13 @@ def test_a_subnet_that_is_taken(engine, create, export, prefix):
     engine.create_network(dict(body, Name=prefix + "-other"))
     with pytest.raises(ExistsError, match="'%s' has a fixed address in it; but network '%s-other' has it" % (
             fixed, prefix)):
-        _recreation.restore(engine, options(source, "all", None), False)
+        _container_import.restore(engine, options(source, "all", None), False)
     assert engine.network(prefix + "-net") is None
-    result = _recreation.restore(engine, options(source, "all", None, containers=[free]), False)
+    result = _container_import.restore(engine, options(source, "all", None, containers=[free]), False)
     assert "gets another subnet than the recorded %s.0/24" % start in result["warnings"][0]
     assert engine.container(free)["State"]["Running"]
     with pytest.raises(BackupError, match="fixed address %s.9, but network" % start):
-        _recreation.restore(engine, options(source, "all", None), False)
+        _container_import.restore(engine, options(source, "all", None), False)
 
 
 def test_things_that_exist_and_differ_are_told(engine, create, export, prefix):
@@ -460,7 +512,7 @@ def test_things_that_exist_and_differ_are_told(engine, create, export, prefix):
     engine.remove_volume(prefix + "-v")
     engine.create_volume(prefix + "-v", labels={"a": "2"})
     engine.create_network({"Name": prefix + "-n", "Internal": True})
-    result = _recreation.restore(engine, options(source, "all", None), False)
+    result = _container_import.restore(engine, options(source, "all", None), False)
     told = "\n".join(result["warnings"])
     assert "Volume '%s-v' exists and is left as it is, though it differs from the record in: Labels" % prefix in told
     assert "Network '%s-n' exists and is left as it is, though it differs from the record in: Internal" % prefix in told
@@ -488,10 +540,10 @@ def test_a_name_that_means_another_image(engine, create, export, commit_image, p
     commit_image("two")
     engine.remove_container(name)
     create(name, Image=prefix + "/image:1")
-    result = _recreation.restore(engine, options(source, "all", None), False)
+    result = _container_import.restore(engine, options(source, "all", None), False)
     assert "created from %s, because '%s/image:1' is another image" % (recorded, prefix) in result["warnings"][0]
     assert engine.container(name)["Image"] == recorded
-    assert _recreation.restore(engine, options(source, "all", None), False)["changed"] is False
+    assert _container_import.restore(engine, options(source, "all", None), False)["changed"] is False
 
 
 def test_an_image_that_is_not_there(engine, create, export, commit_image, run_module, prefix):

@@ -16,7 +16,7 @@ from lab.play import Play, run
 from lab.site import Site
 from lab.state import differences
 
-LOAD = "Load the database and the images, and bring back stored files, beside what is in use"
+LOAD = "Bring images, the database, and files that are not right already, beside what is in use"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,16 @@ def fails(site, settings, changed, name, *expected, touched=False, **more):
     assert touched or (now.id, now.attrs["State"]["StartedAt"]) == (web.id, web.attrs["State"]["StartedAt"])
 
 
+def test_engine_that_cannot_be_reached(site, settings, changed):
+    there = "unix:///nowhere.sock"
+    code, output = run("restore", dict(settings, moodle_backup_name="good", moodle_backup_docker_host=there))
+    assert code != 0
+    message = output.rsplit("Nothing was restored on localhost: ", maxsplit=1)[-1]
+    assert "Take the stack for this restore" in message and "%s: the Docker Engine cannot be reached" % there in message
+    assert differences(changed, site.state()) == []
+    assert traces(site) == []
+
+
 def test_damaged_images(site, settings, changed, forge):
     def edit(folder, metadata):
         (folder / "images.tar").write_bytes(b"this is no archive of images" * 1000)
@@ -164,17 +174,24 @@ def test_proof_fails(site, settings, changed, forge):
     def edit(_folder, metadata):
         metadata["site"]["siteidentifier"] = "another site's"
 
-    fails(site, settings, changed, forge(edit), "Check that it is the site that was backed up", "site identifier",
-          "another site's", touched=True)
+    fails(site, settings, changed, forge(edit), "Start the site, finish it, and prove that it works", "job 'check the site'",
+          "site identifier", "another site's", touched=True)
+
+
+def web_id(site, running=False):
+    """Return the ID of the web container (str), or None if there is none, or if it has to run and does not."""
+    found = site.engine.api.containers(all=not running, filters={"name": "^/%s$" % site.web})
+    return found[0]["Id"] if found else None
 
 
 def kill_at(site, settings, point):
     """Kill a restore of the good backup as soon as it has come to a point."""
+    before = web_id(site)
     play = Play("restore", dict(settings, moodle_backup_name="good"))
     if point == "database loaded":
         play.wait_for(lambda: int(site.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_mb\\_%'")), point)
-    elif point.startswith("module "):
-        play.wait_for_module(point.split()[1])
+    elif point == "site started":
+        play.wait_for(lambda: web_id(site, running=True) not in (None, before), point)
     elif point == "containers set aside":
         play.wait_for(lambda: site.engine.api.containers(all=True, filters={"name": "^/%s-.*_mb_.*_old$" % site.name}), point)
     else:
@@ -184,7 +201,7 @@ def kill_at(site, settings, point):
 
 
 @pytest.mark.parametrize("point", ["database loaded", "files unpacked", "files switched", "containers set aside",
-                                   "module moodle_site_check"])
+                                   "site started"])
 def test_killed_and_rolled_back(site, settings, changed, point):
     kill_at(site, settings, point)
     if point == "files switched":
@@ -206,7 +223,7 @@ def test_nothing_to_roll_back(site, settings, changed):
 
 
 @pytest.mark.usefixtures("changed")
-@pytest.mark.parametrize(("empty", "point"), [(False, "containers set aside"), (True, "module moodle_site_finish")],
+@pytest.mark.parametrize(("empty", "point"), [(False, "containers set aside"), (True, "site started")],
                          ids=["over the site", "onto nothing"])
 def test_killed_and_done_again(site, settings, original, empty, point):
     if empty:

@@ -230,6 +230,16 @@ def test_estimate(engine, bed):
     assert state(bed.live) == before
 
 
+def test_room_is_asked_for_before_there_is_the_volume(engine, bed, run_module):
+    """A restore onto an empty engine is refused before a job makes the volume."""
+    args = {**bed.where, **bed.source, "volume": bed.where["volume"] + "-new"}
+    job = {"name": "files", "module": "filedir_restore", "args": args}
+    result = run_module("side_by_side", {"jobs": [job], "space_margin": "1000T"})
+    assert result["failed"] and "There is not enough room in" in result["msg"]
+    assert [place["jobs"] for place in result["space"]] == [{"files": sum(map(len, bed.wanted.values()))}]
+    assert engine.volume(args["volume"]) is None
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_vanished_since_prepare(bed, ok, transport):
     bed.damage()

@@ -668,7 +668,7 @@ def test_compare_writes_nothing(engine, ok, fails, volume, container, debian, ch
     assert other["different"] is True and other["changed"] is False
     assert {"apache2.conf", "envvars", "new", "magic"} <= set(other["changed_paths"])
     assert "apache2.conf\n" in other["diff"]["before"]
-    assert "goes with" in fails("volume_restore", phase="rollback", transaction="t1", **there)
+    assert "go with" in fails("volume_restore", phase="rollback", transaction="t1", **there)
 
     name, folder = volume("data")
     make_odd_tree(folder)
@@ -683,6 +683,15 @@ def test_compare_writes_nothing(engine, ok, fails, volume, container, debian, ch
     assert result["different"] is True and result["changed_paths"] == ["empty/new"]
     assert ok("volume_restore", keep=["empty/*"], **here)["different"] is False
     assert ok("volume_restore", paths=["odd folders"], **here)["different"] is False
+    unless = {"volume": name, "src": dest, "unless_same": True, "phase": "prepare", "transaction": "t1"}
+    assert ok("volume_restore", **unless, check=True)["changed"] is True
+    result = ok("volume_restore", keep=["empty/*"], **unless)
+    assert result["different"] is False and result["changed"] is False
+    assert not [entry for entry in os.listdir(folder) if entry.startswith(".moodle_backup")]
+    result = ok("volume_restore", **unless)
+    assert result["different"] is True and result["changed"] is True and result["files"] > 10
+    assert ".moodle_backup_t1_new" in os.listdir(folder)
+    ok("volume_restore", volume=name, phase="rollback", transaction="t1")
     os.unlink(os.path.join(folder, "empty", "new"))
     assert_same({**tree_state(folder), b"empty": state[b"empty"]}, state)
 
@@ -695,6 +704,9 @@ def test_compare_writes_nothing(engine, ok, fails, volume, container, debian, ch
     assert ok("volume_restore", **dict(one, path="missing"))["different"] is True
     assert "single file" in fails("volume_restore", **dict(one, path="cache"))
     assert ok("volume_restore", **dict(here, volume=None, path=str(tmp_path / "no" / "such")))["different"] is True
+    assert ok("volume_restore", **dict(here, volume=name + "-none"))["different"] is True
+    assert ok("volume_restore", **dict(there, container=origin + "-none"))["different"] is True
+    assert engine.volume(name + "-none") is None
     assert not os.path.exists(tmp_path / "no")
 
 

@@ -69,6 +69,9 @@ def _postgresql(suite: str, major: str) -> Base:
     )
 
 
+# A control node that is its own managed host: what the README names, and nothing of Ansible.
+_CONTROL = ("python3", "python3-docker", "zstd")
+
 BASES = {
     "postgresql-15": _postgresql("bookworm", "15"),
     "postgresql-17": _postgresql("trixie", "17"),
@@ -142,6 +145,8 @@ BASES = {
             'echo "deb [trusted=yes] file:/srv/packages ./" > "$1/etc/apt/sources.list"',
         ),
     ),
+    "control-12": Base(suite="bookworm", packages=_CONTROL, exclude=_NO_DOCS),
+    "control-13": Base(suite="trixie", packages=_CONTROL, exclude=_NO_DOCS),
     "tiny": Base(
         suite="bookworm",
         packages=("busybox-static",),
@@ -168,4 +173,6 @@ IMAGES = {
     "containerd:latest": Image(folder="containerd", base="containerd"),
     "podman:latest": Image(folder="podman", base="podman"),
     "bare:latest": Image(folder="bare", base="bare"),
+    "control:12": Image(folder="control", base="control-12"),
+    "control:13": Image(folder="control", base="control-13"),
 }

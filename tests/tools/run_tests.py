@@ -1,8 +1,8 @@
 """Runs every kind of test and says what passed. Called by tests/tools/test.
 
-Stages run in two lanes, since most of them wait more than they work. Prints a row for each stage that has ended, the
-end of the log of each failed one, and as the last line `N passed, M failed`, where each pytest test, linter, sanity
-test, integration target and Molecule scenario counts as one.
+Stages run in two lanes, since one alone keeps little more than one processor busy. Prints a row for each stage that has
+ended, the end of the log of each failed one, and as the last line `N passed, M failed`, where each pytest test, linter,
+sanity test, integration target and Molecule scenario counts as one.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ MAX_TASK_LINES = 120
 MAX_PLUGIN_LINES = 450
 SHELL = ("ansible.builtin.shell", "shell", "ansible.legacy.shell")
 COMMAND = ("ansible.builtin.command", "command", "ansible.legacy.command")
+GROUP_OPTIONS = {"docker": "docker_host", "root": "root"}  # action group: the option that makes a module a member
 
 
 def files_of(root: Path) -> list[Path]:
@@ -82,14 +83,40 @@ def check_syntax(root: Path) -> Iterator[str]:
             yield f"{name(root, path)}:{error.lineno}: no syntax of Python 3.9: {error.msg}"
 
 
-def check_action_group(root: Path) -> Iterator[str]:
-    """module_defaults reach every module, and nothing else."""
-    group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
-    modules = {path.stem for path in (root / "plugins/modules").glob("*.py")}
-    for module in sorted(modules - group):
-        yield f"{module}: not in the action group of meta/runtime.yml"
-    for module in sorted(group - modules):
-        yield f"{module}: in the action group of meta/runtime.yml, but there is no such module"
+def check_action_groups(root: Path) -> Iterator[str]:
+    """The defaults of a group reach every module that has the group's option, and no other, which would refuse them."""
+    groups = load(root / "meta/runtime.yml").get("action_groups") or {}
+    modules = {path.stem: module_options(root, path) for path in (root / "plugins/modules").glob("*.py")}
+    for group in sorted(set(groups) ^ set(GROUP_OPTIONS)):
+        yield f"{group}: an action group of meta/runtime.yml, or of this test, but not of both"
+    for group in sorted(set(groups) & set(GROUP_OPTIONS)):
+        members, option = set(groups[group]), GROUP_OPTIONS[group]
+        for module in sorted(members - set(modules)):
+            yield f"{module}: in the action group {group} of meta/runtime.yml, but there is no such module"
+        for module, options in sorted(modules.items()):
+            if module in members and option not in options:
+                yield f"{module}: in the action group {group} of meta/runtime.yml, but it has no option {option}"
+            elif module not in members and option in options:
+                yield f"{module}: has the option {option}, but is not in the action group {group} of meta/runtime.yml"
+
+
+def module_options(root: Path, path: Path) -> set[str]:
+    """The options of a module as documented, which ansible-test compares with those that it takes."""
+    text = documentation(path, "DOCUMENTATION")
+    options = set(text.get("options") or {})
+    for fragment in text.get("extends_documentation_fragment") or []:
+        file, _dot, block = fragment.removeprefix("moodleclaude.backup.").partition(".")
+        path = root / "plugins/doc_fragments" / f"{file}.py"
+        options |= set(documentation(path, (block or "documentation").upper()).get("options") or {})
+    return options
+
+
+def documentation(path: Path, block: str) -> dict:
+    """A block of documentation in a Python file, at its top or in a class."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and [block] == [getattr(target, "id", None) for target in node.targets]:
+            return yaml.safe_load(node.value.value) or {}
+    return {}
 
 
 def check_role_options(root: Path) -> Iterator[str]:
@@ -144,15 +171,6 @@ def check_readme_playbooks(root: Path) -> Iterator[str]:
             yield f"{name(root, path)}: not in README.md"
 
 
-def check_links(root: Path) -> Iterator[str]:
-    """What a document links to in the repository is there."""
-    for path in files_of(root):
-        if path.suffix == ".md":
-            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-                if not (path.parent / target).exists():
-                    yield f"{name(root, path)}: there is no {target}"
-
-
 def check_lengths(root: Path) -> Iterator[str]:
     """A file has one job and is short; a test may go through a module's whole life."""
     tasks = [path for path in task_files(root) if not path.is_relative_to(root / "tests")]
@@ -192,16 +210,24 @@ def command_text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def check_order(root: Path) -> Iterator[str]:
+    """No list goes through a filter that makes a set of it: what comes out has another order in each run."""
+    for path in sorted({*task_files(root), *root.glob("roles/*/*/*.yml"), *root.glob("roles/*/templates/**/*.j2")}):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if found := re.search(r"\|\s*(difference|intersect|symmetric_difference|union)\(", line):
+                yield f"{name(root, path)}:{number}: the filter {found[1]} does not keep the order of a list"
+
+
 CHECKS = [
     check_headers,
     check_syntax,
-    check_action_group,
+    check_action_groups,
     check_role_options,
     check_foreign_paths,
     check_readme_playbooks,
-    check_links,
     check_lengths,
     check_pipefail,
+    check_order,
 ]
 
 
@@ -212,18 +238,38 @@ def test_repository_keeps_the_rule(check):
 
 # --- trees that break them ------------------------------------------------------------------------------------------
 
-GROUP = "action_groups:\n  all: [a]\n"
+GROUPS = "action_groups:\n  docker: [%s]\n  root: [%s]\n"
+OPTION = 'DOCUMENTATION = "options: {root: {}}"\n'
 SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n        default: 1\n"
 BROKEN = [
     (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
     (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
     (check_syntax, {"plugins/modules/a.py": "match 1:\n    case 1:\n        pass\n"}, "plugins/modules/a.py:3: no syntax"),
-    (check_action_group, {"meta/runtime.yml": GROUP}, "a: in the action group"),
     (
-        check_action_group,
-        {"meta/runtime.yml": GROUP, "plugins/modules/a.py": "", "plugins/modules/b.py": ""},
-        "b: not in the action group",
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("a", "")},
+        "a: in the action group docker of meta/runtime.yml, but there is no such module",
     ),
+    (
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("", "a"), "plugins/modules/a.py": ""},
+        "a: in the action group root of meta/runtime.yml, but it has no option root",
+    ),
+    (
+        check_action_groups,
+        {"meta/runtime.yml": GROUPS % ("", ""), "plugins/modules/a.py": OPTION},
+        "a: has the option root, but is not in the action group root",
+    ),
+    (
+        check_action_groups,
+        {
+            "meta/runtime.yml": GROUPS % ("", ""),
+            "plugins/modules/a.py": 'DOCUMENTATION = "extends_documentation_fragment: [moodleclaude.backup.f.x]"\n',
+            "plugins/doc_fragments/f.py": 'class ModuleDocFragment:\n    X = "options: {docker_host: {}}"\n',
+        },
+        "a: has the option docker_host, but is not in the action group docker",
+    ),
+    (check_action_groups, {"meta/runtime.yml": GROUPS % ("", "") + "  all: []\n"}, "all: an action group of meta"),
     (check_role_options, {"roles/r/tasks/main.yml": "[]"}, "roles/r: no meta/argument_specs.yml"),
     (check_role_options, {"roles/r/meta/argument_specs.yml": SPECS}, "none in defaults/main.yml"),
     (
@@ -257,12 +303,12 @@ BROKEN = [
     ),
     (check_foreign_paths, {"docs/a.md": "see\n`/" + "work/main`\n"}, "docs/a.md:2: absolute path"),
     (check_readme_playbooks, {"README.md": "backup_all.yml", "playbooks/all.yml": "[]"}, "playbooks/all.yml: not in"),
-    (check_links, {"docs/a.md": "[a](a.md), [b](https://b.example/c), [c](c.svg)"}, "docs/a.md: there is no c.svg"),
     (check_lengths, {"roles/r/tasks/a.yml": "#\n" * 121}, "roles/r/tasks/a.yml: 121 lines, more than 120"),
     (check_lengths, {"plugins/module_utils/_a.py": "#\n" * 451}, "plugins/module_utils/_a.py: 451 lines"),
     (check_pipefail, {"roles/r/tasks/a.yml": "- ansible.builtin.shell: a | b"}, "roles/r/tasks/a.yml: shell without"),
     (check_pipefail, {"playbooks/p.yml": "- tasks:\n  - block:\n    - shell:\n        cmd: a | b"}, "playbooks/p.yml"),
     (check_pipefail, {"molecule/m/verify.yml": "- tasks:\n  - command:\n      argv: [sh, -c, a | b]"}, "molecule/m/"),
+    (check_order, {"roles/r/vars/main.yml": "a: \"{{ b\n  | difference(c) }}\""}, "main.yml:2: the filter difference"),
 ]
 
 

@@ -65,10 +65,11 @@ def test_each_job_is_one_that_side_by_side_takes(options):
     stack = {"compose": {"config_files": ["/srv/compose.yml"]},
              "configuration": [SETTINGS]}
     made = jobs(plan(stack, **options))
-    params = {"jobs": made, "processes": 0, **dict.fromkeys(_jobs.DOCKER_OPTIONS)}
+    params = {"jobs": [{"after": [], **entry} for entry in made], "processes": 0,
+              **dict.fromkeys(_jobs.DOCKER_OPTIONS)}
     checked = _jobs._prepared(params, 2)
     assert [entry.name for entry in checked] == [entry["name"] for entry in made]
-    made[0]["args"]["unknown"] = 1
+    params["jobs"][0]["args"]["unknown"] = 1
     with pytest.raises(BackupError):
         _jobs._prepared(params, 2)
 

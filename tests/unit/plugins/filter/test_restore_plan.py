@@ -22,38 +22,52 @@ FILES = {"role": "filedir", "file": "filedir.sha1",
 OPTIONS = {"image": "moodle:1", "transport": "api", "transaction": "r1", "folder": "/backups/one",
            "pool": "/pools/x/filedir", "check": True}
 PLAN = {"transaction": "r1", "image": "moodle:1", "folder": "/backups/one", "pool": "/pools/x/filedir",
+        "src": "/backups/one/container_info.json", "containers": ["db", "web", "cron"],
         "trees": [DATA, SETTINGS], "filedir": FILES, "database": {"container": "db", "name": "moodle"}}
 
 
 def accepted(made):
     """Assert that side_by_side takes these jobs; return them by name."""
+    made = [{"after": [], **job} for job in made]
     params = {"jobs": made, "processes": 0, **dict.fromkeys(_jobs.DOCKER_OPTIONS)}
     assert len(_jobs._prepared(params, 2)) == len(made)
     return {job["name"]: job["args"] for job in made}
 
 
-def test_the_databases_image_is_loaded_first():
+def order(made):
+    return [job["name"] for job in made]
+
+
+def image_archive(*identifiers):
+    images = [{"id": one, "name": "x"} for one in identifiers]
+    return {"file": "image_%s.tar.zst" % identifiers[0][7:9], "images": images}
+
+
+def test_the_database_waits_for_its_own_image_only():
     backup = {"database": {"container": "db"},
               "containers": [{"name": "web", "image_id": WEB}, {"name": "db", "image_id": DB}]}
-    web, database, both = {"images": [{"id": WEB}]}, {"images": [{"id": DB}]}, {"images": [{"id": WEB}, {"id": DB}]}
-    assert restore_plan.database_images(backup, [web, database]) == {"database": [database], "others": [web]}
+    web, database, both = image_archive(WEB), image_archive(DB), image_archive(WEB, DB)
+    made = restore_plan.base_jobs(PLAN, backup, [web, database])
+    assert order(made) == ["load image_bb.tar.zst", "prepare the containers", "load image_aa.tar.zst"]
+    assert made[1]["after"] == ["load image_bb.tar.zst"] and not made[2].get("after")
+    jobs = accepted(made)
+    assert jobs["load image_aa.tar.zst"] == {"src": "/backups/one/image_aa.tar.zst", "images": web["images"]}
+    assert jobs["prepare the containers"] == {
+        "src": "/backups/one/container_info.json", "transaction": "r1", "phase": "prepare", "ready": ["db"],
+        "check_images": False}
     # An old backup has all images in one archive.
-    assert restore_plan.database_images(backup, [both]) == {"database": [both], "others": []}
-    assert restore_plan.database_images(backup, []) == {"database": [], "others": []}
+    assert order(restore_plan.base_jobs(PLAN, backup, [both])) == ["load image_aa.tar.zst", "prepare the containers"]
+    # Nobody loads images that the backup does not have.
+    assert accepted(restore_plan.base_jobs(PLAN, backup, []))["prepare the containers"]["check_images"] is True
 
 
-def test_images_are_loaded_from_the_backup():
-    artefact = {"file": "image_x.tar.zst", "images": [{"id": WEB, "name": "x"}]}
-    args = accepted(restore_plan.image_jobs([artefact], "/backups/one"))["load image_x.tar.zst"]
-    assert args == {"src": "/backups/one/image_x.tar.zst", "images": artefact["images"]}
-
-
-@pytest.mark.parametrize(("actions", "absent", "new"), [
-    ([], [], []), (["create volume data"], [], [DATA]), (["create volume database"], [], []), ([], ["web"], [CODE]),
-    (["create volume data"], ["web"], [DATA, CODE])])
-def test_what_was_just_made_needs_no_comparison(actions, absent, new):
-    parts = restore_plan.split_new([DATA, CODE, SETTINGS], {"actions": actions, "absent": absent})
-    assert parts["new"] == new and parts["there"] == [entry for entry in (DATA, CODE, SETTINGS) if entry not in new]
+@pytest.mark.parametrize(("actions", "absent", "there"), [
+    ([], [], [DATA, CODE, SETTINGS]), (["create volume data"], [], [CODE, SETTINGS]),
+    (["create volume database"], [], [DATA, CODE, SETTINGS]), ([], ["web"], [DATA, SETTINGS]),
+    (["create volume data"], ["web"], [SETTINGS])])
+def test_only_what_was_there_can_be_looked_at_in_check_mode(actions, absent, there):
+    found = restore_plan.already_there([DATA, CODE, SETTINGS], {"actions": actions, "absent": absent})
+    assert found == there
 
 
 def test_comparing_writes_nothing_and_leaves_the_stored_files_alone():
@@ -73,16 +87,28 @@ def test_a_tree_whose_fingerprint_is_known_may_be_left_unread():
 
 
 def test_only_what_is_known_to_be_right_is_left_alone():
-    results = {"compare moodledata.tar.zst": {"different": False}, "compare configuration.tar.zst": {"different": True},
+    results = {"prepare moodledata.tar.zst": {"different": False}, "prepare configuration.tar.zst": {"different": True},
                "compare application.tar.zst": {}}
     assert restore_plan.different([DATA, SETTINGS, CODE], results) == [SETTINGS, CODE]
+    assert restore_plan.different([CODE], {"compare application.tar.zst": {"different": False}}) == []
+    assert restore_plan.different([DATA], {"prepare moodledata.tar.zst": {"files": 3}}) == [DATA]
     assert restore_plan.different([DATA], {}) == [DATA]
 
 
-def test_preparing_is_comparing_without_the_question():
-    prepared = accepted(restore_plan.prepare_jobs([DATA], OPTIONS))["prepare moodledata.tar.zst"]
-    compared = accepted(restore_plan.compare_jobs([DATA], OPTIONS))["compare moodledata.tar.zst"]
-    assert dict(prepared, compare=True) == compared and "compare" not in prepared
+def test_what_may_be_right_already_is_compared_before_it_is_unpacked():
+    data = dict(DATA, fingerprint="ab" * 32)
+    made = accepted(restore_plan.prepare_jobs([SETTINGS, data], OPTIONS))
+    compared = accepted(restore_plan.compare_jobs([data], OPTIONS))["compare moodledata.tar.zst"]
+    prepared = made["prepare moodledata.tar.zst"]
+    assert prepared.pop("unless_same") is True and compared.pop("compare") is True and prepared == compared
+    assert "fingerprint" not in made["prepare configuration.tar.zst"]
+
+
+def test_the_rest_waits_for_the_containers():
+    backup = {"database": {"container": "db"}, "containers": [{"name": "db", "image_id": DB}]}
+    rest = restore_plan.with_containers(restore_plan.prepare_jobs([DATA], OPTIONS))
+    accepted(restore_plan.base_jobs(PLAN, backup, [image_archive(DB)]) + rest)
+    assert [job["after"] for job in rest] == [["prepare the containers"]]
 
 
 def test_stored_files_come_back_with_owner_and_modes():
@@ -116,15 +142,40 @@ def test_a_plan_of_an_older_run_has_no_stored_files_of_their_own():
         "rollback configuration.tar.zst", "rollback database", "rollback moodledata.tar.zst"]
 
 
-def test_a_new_layer_is_filled_at_once():
-    layer = dict(FILES, tree={"container": "web", "path": "/data/filedir", "storage": "layer"})
-    made = accepted(restore_plan.layer_jobs([CODE, layer], OPTIONS))
+def test_switching_is_done_with_the_site_stopped():
+    made = restore_plan.switch_jobs(PLAN, "auto", ["db"], ["web", "db"])
+    middle = order(restore_plan.phase_jobs(PLAN, "auto", "switch"))
+    assert order(made) == ["stop the site", *middle, "create the containers"]
+    jobs = accepted(made)
+    assert jobs["stop the site"] == {"containers": ["web", "cron"], "state": "stopped"}
+    assert jobs["create the containers"] == {
+        "src": PLAN["src"], "transaction": "r1", "phase": "switch", "state": "created", "containers": ["web", "cron"],
+        "recreate": ["web"]}
+    assert accepted(restore_plan.switch_jobs(PLAN, "auto", [], ["db"]))["create the containers"]["recreate"] == ["db"]
+
+
+def test_committing_is_for_the_containers_too():
+    made = restore_plan.commit_jobs(PLAN, "auto")
+    assert order(made) == [*order(restore_plan.phase_jobs(PLAN, "auto", "commit")), "commit the containers"]
+    assert accepted(made)["commit the containers"] == {"transaction": "r1", "phase": "commit"}
+
+
+def test_the_layer_of_a_new_container_is_filled_at_once():
+    stored = dict(FILES, tree={"container": "web", "path": "/data/filedir", "storage": "layer"})
+    other = dict(CODE, file="other.tar.zst", tree=dict(CODE["tree"], container="web2"))
+    created = {"create the containers": {"actions": [
+        "set container web aside as web_old", "create container web", "remove container web2"]}}
+    jobs = restore_plan.layer_jobs([stored, CODE, other], created, OPTIONS)
+    made = accepted(jobs)
+    assert order(jobs) == ["fill application.tar.zst", "all filedir.sha1"]
+    assert jobs[1]["after"] == ["fill application.tar.zst"]
     assert made["fill application.tar.zst"]["phase"] == made["all filedir.sha1"]["phase"] == "all"
     assert made["all filedir.sha1"]["src"] == "/backups/one/filedir.sha1" and made["all filedir.sha1"]["check"] is True
+    assert restore_plan.layer_jobs([CODE], {"create the containers": {"actions": []}}, OPTIONS) == []
 
 
 def test_all_are_offered_as_filters():
     offered = restore_plan.FilterModule().filters()
     assert all(getattr(restore_plan, name) is function for name, function in offered.items())
-    assert {"split_new", "compare_jobs", "different", "prepare_jobs", "filedir_job", "phase_jobs", "layer_jobs",
-            "image_jobs", "database_images"} == set(offered)
+    assert {"base_jobs", "with_containers", "already_there", "compare_jobs", "different", "prepare_jobs", "filedir_job",
+            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs"} == set(offered)

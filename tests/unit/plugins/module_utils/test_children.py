@@ -70,6 +70,27 @@ def test_they_start_in_the_given_order(tmp_path):
     assert (tmp_path / "order").read_text() == "cabed"
 
 
+def test_a_task_starts_when_those_have_ended_that_it_needs(tmp_path):
+    def task(name, seconds=0.0):
+        time.sleep(seconds)
+        with open(tmp_path / "order", "a", encoding="ascii") as handle:
+            handle.write(name)
+
+    tasks = [(name, lambda name=name: task(name, 0.3 if name == "a" else 0)) for name in "abcd"]
+    done = _children.side_by_side(tasks, 2, {"b": ["a"], "d": ["b", "c"]})
+    assert (tmp_path / "order").read_text() == "cabd"
+    assert set(done) == set("abcd")
+
+
+def test_what_needs_a_failed_task_does_not_start(tmp_path):
+    def fail():
+        raise StorageError("full")
+
+    with pytest.raises(BackupError, match="job 'a': full"):
+        _children.side_by_side([("a", fail), ("b", (tmp_path / "started").touch)], 2, {"b": ["a"]})
+    assert not (tmp_path / "started").exists()
+
+
 def fail(error):
     raise error
 

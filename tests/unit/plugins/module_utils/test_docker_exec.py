@@ -57,6 +57,26 @@ def test_a_file_that_cannot_be_read_while_it_is_fed_is_an_error(stream):
     assert engine.recv(10) + engine.recv(10) == b"a"
 
 
+@pytest.fixture
+def sent():
+    """(Engine, the bodies that the SDK in its place was given to send)"""
+    bodies = []
+    engine = Engine({"docker_host": "unix:///nowhere"})
+    engine.__dict__["api"] = SimpleNamespace(
+        put_archive=lambda container, path, body: bodies.append(body),
+        load_image=lambda body, quiet: bodies.append(body) or [])
+    return engine, bodies
+
+
+@pytest.mark.parametrize("send", [lambda engine, body: engine.put_archive("box", "/", body), Engine.load_images])
+def test_nothing_in_a_body_is_taken_for_its_end(send, sent):
+    """The SDK of Debian 12 comes with a release of requests that ends a body at an empty chunk."""
+    engine, bodies = sent
+    send(engine, iter([b"", b"a", b"", b"b"]))
+    send(engine, b"whole")
+    assert [list(bodies[0]), bodies[1]] == [[b"a", b"b"], b"whole"]
+
+
 def test_a_module_that_asks_the_engine_nothing_does_not_load_the_sdk():
     # Loading it takes longer than all that such a module does.
     script = (

@@ -52,7 +52,7 @@ def calls(monkeypatch):
 
 def run(jobs, check_mode=False, diff=False, **params):
     connection = {name: option.get("default") for name, option in _module.DOCKER_OPTIONS.items()}
-    jobs = [{"name": name, "module": module, "args": args} for name, module, args in jobs]
+    jobs = [{"name": name, "module": module, "args": args, "after": list(after)} for name, module, args, *after in jobs]
     return _jobs.run({**connection, **DEFAULTS, **params, "jobs": jobs}, check_mode, diff)
 
 
@@ -91,6 +91,12 @@ def test_limit(calls, monkeypatch, tmp_path, cores, processes, together):
     assert max(result["together"] for result in done.values()) == together
 
 
+def test_a_job_waits_for_those_that_it_needs(calls, tmp_path):
+    calls["make"] = call(lambda *_: time.sleep(0.3) or (tmp_path / "made").touch() or {"changed": True})
+    calls["look"] = call(lambda *_: {"changed": False, "there": (tmp_path / "made").exists()})
+    assert run([("a", "make", {}), ("b", "look", {}, "a")])["jobs"]["b"]["there"] is True
+
+
 def test_one_result_of_many(calls):
     calls["quiet"] = call(lambda *_: {"changed": False, "x": 1})
     calls["loud"] = call(lambda *_: {"changed": True, "warnings": ["careful"], "diff": {
@@ -117,6 +123,8 @@ def test_one_result_of_many(calls):
     ([("b", "work", {"processes": "many"})], "job 'b': argument 'processes' is of type"),
     ([("a", "work", {}), ("a", "work", {})], "'a' is the name of 2 jobs"),
     ([("", "work", {})], "'' is the name of 1 jobs"),
+    ([("a", "work", {}, "b"), ("b", "work", {})], "job 'a': no job before it is named 'b'"),
+    ([("a", "work", {}, "a")], "job 'a': no job before it is named 'a'"),
 ])
 def test_bad_job_is_refused_before_anything_starts(calls, tmp_path, jobs, words):
     calls["work"] = call(lambda *_: (tmp_path / "started").touch())
@@ -252,7 +260,7 @@ def dump(**args):
     ({"jobs": [dump(password=SECRET)], "nice": "very"}, "argument 'nice'"),
     ({"jobs": [dump(password=SECRET)], "nonsense": 1}, "Unsupported parameters"),
     ({"jobs": [{**dump(password=SECRET), "module": "rm"}]}, "value of module must be one of"),
-    ({"jobs": [{**dump(), "password": SECRET}]}, "a dictionary with name, module and args, and nothing else"),
+    ({"jobs": [{**dump(), "password": SECRET}]}, "a dictionary with name, module, args and after, and nothing else"),
     ({"jobs": [dump(password=[{"x": SECRET}])]}, "job 'db': missing"),
     ({"jobs": [dump(password=[{"x": SECRET}], database="x", dest="/x")]}, "job 'db'"),
     ({"jobs": [dump(password=[{"x": SECRET}])], "nice": "very"}, "argument 'nice'"),
@@ -273,7 +281,7 @@ def test_secrets_are_never_shown(module_output, args, words):
 def test_what_is_no_secret_is_shown(module_output):
     result, _shown = module_output({"jobs": [dump(password=SECRET)]})
     assert result["invocation"]["module_args"]["jobs"][0] == {
-        "name": "db", "module": "database_dump",
+        "name": "db", "module": "database_dump", "after": [],
         "args": {"container": "mcb-none", "password": "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"},
     }
 
