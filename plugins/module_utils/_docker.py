@@ -90,11 +90,13 @@ class Engine:
         root = self.info().get("DockerRootDir") or ""
         if not os.path.isdir(os.path.join(root, "volumes")):
             return "the engine's folder %s is not on this host" % root
-        return None
+        return "the engine runs in a container, with files of its own" if _endpoint.is_contained(self.url) else None
 
     def same_host(self):
         """True if paths of the engine's host are paths of this host, as far as can be seen."""
-        return _endpoint.is_local(self.url) and os.path.isdir(self.info().get("DockerRootDir") or "")
+        if not _endpoint.is_local(self.url) or _endpoint.is_contained(self.url):
+            return False
+        return os.path.isdir(self.info().get("DockerRootDir") or "")
 
     # --- containers ---------------------------------------------------------------------------------------------
 

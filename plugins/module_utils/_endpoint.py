@@ -2,11 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where an engine is reached: what can be asked for, and what to do when it does not answer. Pure."""
+"""Where an engine is reached: what can be asked for, who is there, and what to do when it does not answer."""
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
+import struct
 
 from ._errors import EngineError, UsageError
 
@@ -48,6 +51,24 @@ _ADVICE = (
 def is_local(url):
     """True if a URL (str) means a socket of this host."""
     return url.startswith(_LOCAL)
+
+
+def is_contained(url):
+    """True if the engine at a local URL (str) is known to see other files than this process, such as in a container.
+
+    Its socket may be shared with this host, and the paths that it tells of may even exist here, with others' files.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(_path(url))
+        process = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        # 0 is a process that cannot be seen from here.
+        return process > 0 and os.readlink("/proc/%d/ns/mnt" % process) != os.readlink("/proc/self/ns/mnt")
+    return False
+
+
+def _path(url):
+    return re.sub(r"^(http\+)?unix://", "", url)
 
 
 def check(params):
@@ -92,7 +113,7 @@ def advice(url, words, sockets=None):
         if re.search(pattern, words):
             return said
     if is_local(url):
-        here = os.path.realpath(re.sub(r"^(http\+)?unix://", "", url))
+        here = os.path.realpath(_path(url))
         others = [path for path in (_found_sockets() if sockets is None else sockets)
                   if os.path.realpath(path) != here]
         if others:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -131,3 +133,14 @@ def test_which_engines_are_new_enough():
 def test_windows_containers_are_refused():
     with pytest.raises(EngineError, match="Windows containers"):
         _endpoint.check_server("tcp://x:1", {"ApiVersion": "1.43", "Os": "windows"})
+
+
+def test_an_engine_of_this_host_is_not_contained(tmp_path):
+    """The scenario 'variants' has one that is."""
+    path = str(tmp_path / "s")
+    assert not _endpoint.is_contained("unix://" + path)  # nobody is there; the connection tells why
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        assert not _endpoint.is_contained("unix://" + path)
+        assert not _endpoint.is_contained("http+unix://" + path)
