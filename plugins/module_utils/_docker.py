@@ -17,7 +17,8 @@ import os
 import threading
 
 from . import _endpoint, _lock, _podman
-from ._docker_exec import ExecStream, library, require_version, translated
+from ._client import connect
+from ._docker_exec import ExecStream, require_version, translated
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 HELPER_LABEL = "org.moodleclaude.backup.helper"
@@ -41,7 +42,7 @@ class Engine:
         require_version()
         try:
             with translated("Connecting to %s" % self.url):
-                client = _client(self._params)
+                client = connect(self._params)
         except EngineError as error:
             raise EngineError(error.message, _endpoint.advice(self.url, error.message)) from error
         _endpoint.check_server(self.url, client.server)
@@ -419,32 +420,3 @@ class Engine:
 def _without_empty(body):
     """Return a body to send, bytes or an iterator of bytes; requests before 2.30 end it at a chunk that is empty."""
     return body if isinstance(body, bytes) else (chunk for chunk in body if chunk)
-
-
-def _client(params):
-    """Return the SDK's client (docker.APIClient), which keeps as "server" what the engine says of its version (dict)."""
-
-    class Client(library().APIClient):
-        def version(self, api_version=True):
-            self.server = super().version(api_version)
-            return self.server
-
-    # That is how the client finds out which version of the API it is to speak, so "server" is there afterwards.
-    return Client(base_url=params["docker_host"], tls=_tls(params), timeout=params["timeout"], version="auto")
-
-
-def _tls(params):
-    """Return what the SDK has to know of TLS (docker.tls.TLSConfig), or None for a connection without it."""
-    if _endpoint.is_local(params["docker_host"]) or not (params["tls"] or params["validate_certs"]):
-        return None
-
-    from ._docker_tls import NamedHost
-
-    class Config(library("docker.tls").TLSConfig):
-        def configure_client(self, client):
-            super().configure_client(client)
-            if params["tls_hostname"]:
-                client.mount("https://", NamedHost(params["tls_hostname"]))
-
-    pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
-    return Config(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"])
