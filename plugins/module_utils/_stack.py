@@ -295,8 +295,8 @@ def describe(engine, params):
     trees = _trees.plan(wanted)
     compose = compose_files(web)
     if compose["config_files"] and not engine.same_host():
-        said.append("The compose file of project '%s' and the settings beside it are not in the backup, for the engine is"
-                    " on another host than this. A compose file is made from the containers instead."
+        said.append("The compose file of project '%s' and the settings beside it are not in the backup, for the engine"
+                    " is on another host than this. A compose file is made from the containers instead."
                     % compose["project"])
         compose.update(working_dir=None, config_files=[])
     compose["files"] = configuration_files(compose)

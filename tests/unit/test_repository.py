@@ -244,7 +244,7 @@ SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n       
 BROKEN = [
     (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
     (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
-    (check_syntax, {"plugins/modules/a.py": "match 1:\n    case 1:\n        pass\n"}, "plugins/modules/a.py:3: no syntax"),
+    (check_syntax, {"plugins/modules/a.py": "match 1:\n    case 1:\n        pass\n"}, "a.py:3: no syntax"),
     (
         check_action_groups,
         {"meta/runtime.yml": GROUPS % ("a", "")},

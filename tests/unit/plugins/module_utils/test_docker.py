@@ -67,7 +67,7 @@ def test_a_restart_policy_is_left_alone(engine):
     (True, [], ["there"], None),
     (False, ["a"], ["there"], None),
 ])
-def test_new_volumes_are_mounted_once_before_anything_is_in_them(engine, monkeypatch, podman, volumes, images, expected):
+def test_new_volumes_are_mounted_before_anything_is_in_them(engine, monkeypatch, podman, volumes, images, expected):
     done = []
 
     @contextlib.contextmanager

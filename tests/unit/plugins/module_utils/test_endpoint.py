@@ -12,7 +12,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _endpoint, _module
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import EngineError, UsageError
 
-VARIABLES = ("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_TLS_HOSTNAME", "DOCKER_CERT_PATH", "DOCKER_TIMEOUT")
+VARIABLES = ("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_TLS_HOSTNAME", "DOCKER_CERT_PATH",
+             "DOCKER_TIMEOUT")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import _defini
 
 IDENTIFIER = "1" * 64
 CONTAINER = {
-    "Id": "a" * 64, "Name": "/web", "Image": IDENTIFIER, "Path": "docker-entrypoint.sh", "Args": ["apache2", "-D", "a b"],
+    "Id": "a" * 64, "Name": "/web", "Image": IDENTIFIER, "Path": "docker-entrypoint.sh",
+    "Args": ["apache2", "-D", "a b"],
     "State": {"Running": True, "Pid": 7},
     "Config": {
         "Hostname": "aaaaaaaaaaaa", "Image": "docker.io/school/moodle:1", "Cmd": ["apache2", "-D", "a b"],
@@ -18,9 +19,11 @@ CONTAINER = {
         "Env": ["TERM=xterm", "container=podman", "HOSTNAME=aaaaaaaaaaaa", "HOME=/root", "MOODLE_URL=http://x"]},
     "HostConfig": {
         "NetworkMode": "bridge", "Runtime": "oci", "MemorySwappiness": 0, "MaskedPaths": [], "CgroupParent": "",
-        "PidMode": "private", "Binds": ["data:/var/www/moodledata:rw,rprivate,nosuid,nodev,rbind", "/srv/x:/x:ro,rprivate,rbind"],
+        "PidMode": "private",
+        "Binds": ["data:/var/www/moodledata:rw,rprivate,nosuid,nodev,rbind", "/srv/x:/x:ro,rprivate,rbind"],
         "Ulimits": [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}]},
-    "Mounts": [{"Type": "volume", "Name": "data", "Source": "/v/data", "Destination": "/var/www/moodledata", "RW": True}],
+    "Mounts": [
+        {"Type": "volume", "Name": "data", "Source": "/v/data", "Destination": "/var/www/moodledata", "RW": True}],
     "NetworkSettings": {"Networks": {"school": {"NetworkID": "school", "Aliases": ["moodle", "aaaaaaaaaaaa"]}}},
 }
 
@@ -32,7 +35,8 @@ def test_who_is_podman():
 
 
 @pytest.mark.parametrize(("given", "expected"), [
-    (IDENTIFIER, "sha256:" + IDENTIFIER), ("sha256:" + IDENTIFIER, "sha256:" + IDENTIFIER), ("name", "name"), (None, None)])
+    (IDENTIFIER, "sha256:" + IDENTIFIER), ("sha256:" + IDENTIFIER, "sha256:" + IDENTIFIER),
+    ("name", "name"), (None, None)])
 def test_identifiers_of_images(given, expected):
     assert _podman.identifier(given) == expected
 
