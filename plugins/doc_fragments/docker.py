@@ -13,29 +13,46 @@ options:
   docker_host:
     description:
       - URL of the Docker Engine, V(unix:///path) or V(tcp://host:port).
-      - If not set, the environment variable E(DOCKER_HOST) of the managed host is used.
+      - If not set, the environment variable E(DOCKER_HOST) of the managed host is used. Contexts of the C(docker)
+        program are not.
     type: str
     default: unix:///var/run/docker.sock
     aliases: [docker_url]
   tls:
-    description: Use TLS for a V(tcp://) connection, without checking the server's certificate.
+    description:
+      - Use TLS for a V(tcp://) connection, without checking the server's certificate.
+      - If not set, the environment variable E(DOCKER_TLS) is used.
     type: bool
     default: false
   validate_certs:
-    description: Use TLS for a V(tcp://) connection and check the server's certificate.
+    description:
+      - Use TLS for a V(tcp://) connection and check the server's certificate.
+      - If not set, the environment variable E(DOCKER_TLS_VERIFY) is used.
     type: bool
     default: false
     aliases: [tls_verify]
+  tls_hostname:
+    description:
+      - Name that the server's certificate has to be for, if it is another than that in O(docker_host).
+      - If not set, the environment variable E(DOCKER_TLS_HOSTNAME) is used.
+    type: str
+    version_added: 0.2.0
   ca_path:
-    description: File with the certificate of the authority that signed the server's certificate.
+    description:
+      - File on the managed host with the certificate of the authority that signed the server's certificate.
+      - If not set, it is C(ca.pem) in the folder E(DOCKER_CERT_PATH), where E(DOCKER_TLS_VERIFY) is set too.
     type: path
     aliases: [ca_cert, tls_ca_cert, cacert_path]
   client_cert:
-    description: File with the client's TLS certificate.
+    description:
+      - File on the managed host with the client's TLS certificate.
+      - If not set, it is C(cert.pem) in the folder E(DOCKER_CERT_PATH), where E(DOCKER_TLS_VERIFY) is set too.
     type: path
     aliases: [tls_client_cert, cert_path]
   client_key:
-    description: File with the client's TLS key.
+    description:
+      - File on the managed host with the client's TLS key.
+      - If not set, it is C(key.pem) in the folder E(DOCKER_CERT_PATH), where E(DOCKER_TLS_VERIFY) is set too.
     type: path
     aliases: [tls_client_key, key_path]
   timeout:
@@ -45,8 +62,8 @@ options:
     type: int
     default: 600
 requirements:
-  - Docker SDK for Python >= 5.0.3 on the managed host
-  - Docker Engine API >= 1.41 (Docker Engine 20.10)
+  - Python >= 3.9 and Docker SDK for Python >= 5.0.3 on the managed host
+  - Docker Engine API >= 1.41 (Docker Engine 20.10, or Podman 4)
 """
 
     # Options of the modules that write or read a compressed file.

@@ -48,6 +48,16 @@ class _Plan:
     def _path(self, name):
         return posixpath.join(self.options["folder"], name)
 
+    def _place(self, tree):
+        """Return the options that say where a tree is.
+
+        Through the Docker API a folder of the host is reached in a helper container, for which an image is needed.
+        """
+        place = _place(tree)
+        if set(place) == {"path"}:
+            place["image"] = self.stack["web"]["image_id"]
+        return place
+
     def _earlier(self, keys, fits):
         """Return the archives of earlier backups that fit, as the modules take them."""
         return [
@@ -57,7 +67,7 @@ class _Plan:
 
     def content(self):
         database, options = self.stack["database"], self.options
-        files = dict(_place(self.stack["filedir"]), transport=options["transport"])
+        files = dict(self._place(self.stack["filedir"]), transport=options["transport"])
         trash = _place(self.stack["filedir"]["trash"])
         if all(trash.get(key) == files.get(key) for key in ("volume", "container")):
             files["trash"] = trash["path"]  # elsewhere it is not looked at, and a deletion costs another dump
@@ -110,7 +120,7 @@ class _Plan:
             return entry["role"] == role and entry.get("tree") == described
 
         return {"name": file, "module": "volume_archive", "role": role, "tree": described, "args": {
-            **_place(tree), **{key: tree[key] for key in ("paths", "exclude") if tree.get(key) is not None},
+            **self._place(tree), **{key: tree[key] for key in ("paths", "exclude") if tree.get(key) is not None},
             "dest": self._path("%s.tar%s" % (file, self.ending)), "compression": self.options["compression"],
             "transport": transport or self.options["transport"],
             "earlier": self._earlier(("fingerprint", "files"), fits),

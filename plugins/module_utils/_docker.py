@@ -16,8 +16,9 @@ import json
 import os
 import threading
 
-from . import _lock
-from ._docker_exec import ExecStream, library, translated
+from . import _endpoint, _lock, _podman
+from ._client import connect
+from ._docker_exec import ExecStream, require_version, translated
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 HELPER_LABEL = "org.moodleclaude.backup.helper"
@@ -37,13 +38,20 @@ class Engine:
     @functools.cached_property
     def api(self):
         """The connection (docker.APIClient)."""
-        params, tls = self._params, None
-        with translated("Connecting to %s" % self.url):
-            if params["tls"] or params["validate_certs"]:
-                pair = (params["client_cert"], params["client_key"]) if params["client_cert"] else None
-                tls = library("docker.tls").TLSConfig(client_cert=pair, ca_cert=params["ca_path"],
-                                                      verify=params["validate_certs"])
-            return library().APIClient(base_url=self.url, tls=tls, timeout=params["timeout"], version="auto")
+        _endpoint.check(self._params)
+        require_version()
+        try:
+            with translated("Connecting to %s" % self.url):
+                client = connect(self._params)
+        except EngineError as error:
+            raise EngineError(error.message, _endpoint.advice(self.url, error.message)) from error
+        _endpoint.check_server(self.url, client.server)
+        return client
+
+    @functools.cached_property
+    def podman(self):
+        """True if the engine is Podman."""
+        return _podman.is_podman(self.api.server)
 
     def ensure_reachable(self):
         """Connect now, so that an engine that cannot be reached is an EngineError here, before anything is begun."""
@@ -60,33 +68,53 @@ class Engine:
 
     def version(self):
         """Return what 'docker version' knows of the server (dict)."""
-        with translated("Asking the engine for its version"):
-            return self.api.version()
+        return self.api.server
 
     def direct_possible(self):
-        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless.
+        """True if this process can reach the engine's files itself: root, unix socket, same host, not rootless."""
+        return self.direct_problem() is None
+
+    def direct_problem(self):
+        """Return why this process cannot reach the engine's files itself (str), or None if it can.
 
         With user namespaces (userns-remap) the files' owners are not those that containers see, so then neither.
         """
-        if os.geteuid() != 0 or not self.url.startswith(("unix://", "http+unix://")):
-            return False
+        if not _endpoint.is_local(self.url):
+            return "the engine is reached over the network"
+        if os.geteuid() != 0:
+            return "this does not run as root"
         options = self.info().get("SecurityOptions") or []
-        if any(option.startswith(("name=rootless", "name=userns")) for option in options):
-            return False
+        if any(option.startswith("name=rootless") for option in options):
+            return "the engine runs without root"
+        if any(option.startswith("name=userns") for option in options):
+            return "the engine's containers have other numbers for users (userns-remap)"
         root = self.info().get("DockerRootDir") or ""
-        return os.path.isdir(os.path.join(root, "volumes"))
+        if not os.path.isdir(os.path.join(root, "volumes")):
+            return "the engine's folder %s is not on this host" % root
+        return "the engine runs in a container, with files of its own" if _endpoint.is_contained(self.url) else None
+
+    def same_host(self):
+        """True if paths of the engine's host are paths of this host, as far as can be seen."""
+        if not _endpoint.is_local(self.url) or _endpoint.is_contained(self.url):
+            return False
+        return os.path.isdir(self.info().get("DockerRootDir") or "")
 
     # --- containers ---------------------------------------------------------------------------------------------
 
     def containers(self, all=True, filters=None):  # pylint: disable=redefined-builtin
         """Return short descriptions of containers (list of dict as GET /containers/json gives)."""
         with translated("Listing containers"):
-            return self.api.containers(all=all, filters=filters)
+            found = self.api.containers(all=all, filters=filters)
+        if not self.podman:
+            return found
+        described = ((entry, self.find_container(entry["Id"])) for entry in found)
+        return [_podman.listed(entry, inspect) for entry, inspect in described if inspect is not None]
 
     def container(self, name):
         """Return the description of a container (dict as 'docker inspect' gives); NotFoundError if there is none."""
         with translated("Container '%s'" % name):
-            return self.api.inspect_container(name)
+            inspect = self.api.inspect_container(name)
+        return _podman.container(inspect) if self.podman else inspect
 
     def find_container(self, name):
         """Return the description of a container, or None."""
@@ -114,7 +142,12 @@ class Engine:
             self.api.rename(name, new_name)
 
     def set_restart_policy(self, name, policy):
-        """Change a container's restart policy (dict with Name and MaximumRetryCount)."""
+        """Change a container's restart policy (dict with Name and MaximumRetryCount).
+
+        Podman cannot. It does not need it where this is done, for it starts nothing that was stopped on purpose.
+        """
+        if self.podman:
+            return
         with translated("Changing the restart policy of container '%s'" % name):
             self.api.update_container(name, restart_policy=policy)
 
@@ -135,13 +168,16 @@ class Engine:
         with translated("Network '%s'" % name):
             for found in self.api.networks(names=[name]):
                 if name in (found["Name"], found["Id"]):
-                    return self.api.inspect_network(found["Id"])
+                    return self._network(self.api.inspect_network(found["Id"]))
         return None
+
+    def _network(self, inspect):
+        return _podman.network(inspect) if self.podman else inspect
 
     def networks(self):
         """Return the descriptions of all networks (list of dict)."""
         with translated("Listing networks"):
-            return self.api.networks()
+            return [self._network(inspect) for inspect in self.api.networks()]
 
     def create_network(self, body):
         """Create a network from a raw body (dict for POST /networks/create). Return its ID."""
@@ -181,6 +217,21 @@ class Engine:
         with translated("Creating volume '%s'" % name):
             return self.api.create_volume(name=name, driver=driver, driver_opts=options or None, labels=labels or None)
 
+    def settle_volumes(self, names, images):
+        """Mount volumes (list of str) that were just created for a moment, if the engine is Podman.
+
+        When it mounts a volume for the first time, Podman gives it the owner, the mode and the time of the mount point,
+        whatever is in it by then.
+
+        :param images: names or IDs of images that have sh (list of str); the first one that is there is taken.
+        """
+        image = next(filter(self.image, images), None) if self.podman else None
+        if image is not None and names:
+            mounts = [{"Type": "volume", "Source": name, "Target": "/moodle_backup/%d" % number}
+                      for number, name in enumerate(names)]
+            with self.helper(image, mounts=mounts):
+                pass
+
     def remove_volume(self, name):
         with contextlib.suppress(NotFoundError), translated("Removing volume '%s'" % name):
             self.api.remove_volume(name)
@@ -191,14 +242,15 @@ class Engine:
         """Return the description of an image by name or ID (dict), or None."""
         try:
             with translated("Image '%s'" % name):
-                return self.api.inspect_image(name)
+                inspect = self.api.inspect_image(name)
         except NotFoundError:
             return None
+        return _podman.image(inspect) if self.podman else inspect
 
     def image_ids(self):
         """Return the IDs of all images (list of str)."""
         with translated("Listing images"):
-            return [image["Id"] for image in self.api.images()]
+            return [_podman.identifier(image["Id"]) for image in self.api.images()]
 
     def tag(self, image, name):
         """Give an image (name or ID) one more name, "repository:tag"."""
@@ -295,7 +347,10 @@ class Engine:
 
     def exec_stream(self, container, argv, environment=None, user="", stdin=False, workdir=None):
         """Start a program in a running container. Return an ExecStream."""
-        return ExecStream(self.api, container, argv, environment, user, stdin, workdir)
+        program = argv[0]
+        if self.podman:
+            argv, environment = _podman.to_exec(argv, environment)
+        return ExecStream(self.api, container, argv, environment, user, stdin, workdir, program)
 
     def run(self, container, argv, environment=None, user="", stdin=b"", workdir=None, check=True):
         """Run a program in a container to its end.

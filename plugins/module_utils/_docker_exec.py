@@ -9,13 +9,16 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 import socket
 import struct
 import time
 
+from ._endpoint import advice
 from ._errors import BackupError, CommandError, EngineError, NotFoundError
 
 _STDOUT, _STDERR = 1, 2
+OLDEST_SDK = (5, 0, 3)  # Debian 12 has it
 
 
 @functools.cache
@@ -29,6 +32,19 @@ def library(name="docker"):
     except ImportError as error:
         raise EngineError("The Docker SDK for Python cannot be loaded (%s)" % error,
                           "Install the Python package 'docker' on this host.") from error
+
+
+def sdk_version():
+    """Return the version of the Docker SDK (tuple of int)."""
+    return tuple(int(part) for part in re.findall(r"\d+", library().__version__)[:3])
+
+
+def require_version():
+    """Raise EngineError if the Docker SDK is too old."""
+    if sdk_version() < OLDEST_SDK:
+        raise EngineError("The Docker SDK for Python on this host has version %s and must be %s or newer" % tuple(
+            ".".join(map(str, version)) for version in (sdk_version(), OLDEST_SDK)),
+            "Update the package python3-docker, or 'docker' from PyPI.")
 
 
 @contextlib.contextmanager
@@ -55,7 +71,7 @@ def _described(what, error):
         return EngineError("%s: the Docker Engine did not answer in time" % what, "Raise 'timeout'.")
     if isinstance(error, (errors.DockerException, transport.RequestException, OSError)):
         return EngineError("%s: the Docker Engine cannot be reached (%s)" % (what, error),
-                           "Check that it runs on this host, and 'docker_host'.")
+                           advice("", str(error)))
     return None
 
 
@@ -63,12 +79,14 @@ class ExecStream:
     """A program that runs in a container, with its streams.
 
     A stream that is cut ends silently, so success needs the engine's word: not running any more and exit code 0.
+
+    :param program: str, what messages call it; the first of argv (list of str) if not given.
     """
 
-    def __init__(self, api, container, argv, environment, user, stdin, workdir):
+    def __init__(self, api, container, argv, environment, user, stdin, workdir, program=None):
         self._api = api
         self._container = container
-        self.what = "%s in container '%s'" % (os.path.basename(argv[0]), container)
+        self.what = "%s in container '%s'" % (os.path.basename(program or argv[0]), container)
         self._stderr = b""
         with translated("Running %s" % self.what):
             self._id = api.exec_create(
@@ -82,6 +100,13 @@ class ExecStream:
         # The SDK hands out the raw socket; bytes that came together with the response's header wait in the buffered
         # reader above it, so read there.
         self._reader = self._socket._response.raw._fp.fp
+        base = getattr(api, "base_url", "")
+        if base.startswith(("http://", "https://")):  # over the network, not the SDK's "http+docker://"
+            from ._docker_tls import Channel, keep_alive
+
+            keep_alive(self._plain)
+            if base.startswith("https://"):
+                self._plain = self._reader = Channel(self._plain, self._reader)
         self._stdin_open = stdin
         self._aborted = False
 

@@ -167,7 +167,8 @@ def _in_running(inspect, path, create, cleanup):
 
 
 def _in_stopped(engine, inspect, path, write, create, cleanup):
-    if not _overlay.supported(inspect["GraphDriver"]):
+    # With containerd's image store, and with Podman, others keep the layers, and only the engine knows how.
+    if not _overlay.supported(inspect.get("GraphDriver") or {}):
         raise StorageError("Container '%s' does not run, and its storage driver is not overlay2"
                            % inspect["Name"].lstrip("/"))
     root = _opened(cleanup, _overlay.open_root(inspect["GraphDriver"], write))

@@ -9,30 +9,62 @@ import importlib.util
 import os
 import traceback
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.errors import AnsibleFallbackNotFound
 
 from . import _lock
 from ._errors import BackupError, StorageError
+
+
+def _environment(name):
+    """Return a variable of the environment (str), for the options that are not given. Empty is the same as not set."""
+    if not os.environ.get(name):
+        raise AnsibleFallbackNotFound
+    return os.environ[name]
+
+
+def _in_cert_path(name):
+    """Return the path of a file (str) where Docker's own programs look for it when they are told to use TLS.
+
+    A folder may hold just the authority's certificate. One that does not exist is named in an error later.
+    """
+    if not os.environ.get("DOCKER_TLS_VERIFY"):
+        raise AnsibleFallbackNotFound
+    folder = _environment("DOCKER_CERT_PATH")
+    path = os.path.join(folder, name)
+    if os.path.isdir(folder) and not os.path.lexists(path):
+        raise AnsibleFallbackNotFound
+    return path
+
 
 # Kept in step with plugins/doc_fragments/docker.py.
 DOCKER_OPTIONS = {
     "docker_host": {
         "type": "str",
         "default": "unix:///var/run/docker.sock",
-        "fallback": (env_fallback, ["DOCKER_HOST"]),
+        "fallback": (_environment, ["DOCKER_HOST"]),
         "aliases": ["docker_url"],
     },
-    "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},
+    "tls": {"type": "bool", "default": False, "fallback": (_environment, ["DOCKER_TLS"])},
     "validate_certs": {
         "type": "bool",
         "default": False,
-        "fallback": (env_fallback, ["DOCKER_TLS_VERIFY"]),
+        "fallback": (_environment, ["DOCKER_TLS_VERIFY"]),
         "aliases": ["tls_verify"],
     },
-    "ca_path": {"type": "path", "aliases": ["ca_cert", "tls_ca_cert", "cacert_path"]},
-    "client_cert": {"type": "path", "aliases": ["tls_client_cert", "cert_path"]},
-    "client_key": {"type": "path", "aliases": ["tls_client_key", "key_path"]},
-    "timeout": {"type": "int", "default": 600, "fallback": (env_fallback, ["DOCKER_TIMEOUT"])},
+    "tls_hostname": {"type": "str", "fallback": (_environment, ["DOCKER_TLS_HOSTNAME"])},
+    "ca_path": {
+        "type": "path",
+        "fallback": (_in_cert_path, ["ca.pem"]),
+        "aliases": ["ca_cert", "tls_ca_cert", "cacert_path"],
+    },
+    "client_cert": {
+        "type": "path", "fallback": (_in_cert_path, ["cert.pem"]), "aliases": ["tls_client_cert", "cert_path"],
+    },
+    "client_key": {
+        "type": "path", "fallback": (_in_cert_path, ["key.pem"]), "aliases": ["tls_client_key", "key_path"],
+    },
+    "timeout": {"type": "int", "default": 600, "fallback": (_environment, ["DOCKER_TIMEOUT"])},
 }
 
 
@@ -52,9 +84,16 @@ def build_module(argument_spec, docker=True, kind=AnsibleModule, **kwargs):
     # Child processes must speak plain English and sort bytewise, whatever the operator's locale is.
     os.environ["LC_ALL"] = "C"
     _lock.hold_from_environment()
-    if docker and importlib.util.find_spec("docker") is None:
-        module.fail_json(msg=missing_required_lib("docker"))
+    if docker:
+        _require_sdk(module)
     return module
+
+
+def _require_sdk(module):
+    """End the module if the Docker SDK for Python is missing."""
+    if importlib.util.find_spec("docker") is None:
+        module.fail_json(
+            msg="%s The playbook moodleclaude.backup.prepare installs it." % missing_required_lib("docker"))
 
 
 def run_call(call):

@@ -125,8 +125,9 @@ class Recreation:
         replaced = self._replaced()
         self._absent = sorted(name for name, present in replaced.items() if present is None)
         self._check(replaced)
-        for name in self._volume_names():
-            self._prepare_volume(self._record["volumes"][name])
+        made = [name for name in self._volume_names() if self._prepare_volume(self._record["volumes"][name])]
+        if not self.check_mode:
+            self.engine.settle_volumes(made, sorted(each["image_id"] for each in self.definitions.values()))
         for name in sorted({name for each in self.definitions.values() for name in each["networks"]}):
             if not _definition.is_predefined(name):
                 self._prepare_network(self._record["networks"][name])
@@ -160,6 +161,7 @@ class Recreation:
                      wanted["Options"], wanted["Labels"])
         else:
             self._warn_if_different("Volume", _definition.volume_from_inspect(present), wanted)
+        return present is None
 
     def _warn_if_different(self, kind, present, wanted):
         fields = sorted(key for key in wanted if wanted[key] != present.get(key) and key != "IPAM")

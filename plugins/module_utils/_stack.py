@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import posixpath
 
-from . import _layer_changes, _moodle, _overlay, _trees
-from ._errors import NotFoundError, UsageError
+from . import _layer_changes, _moodle, _overlay, _podman, _trees
+from ._errors import EngineError, NotFoundError, UsageError
 from ._naming import unique
 from ._sites import PROJECT, choose, find_moodle, find_stacks, label, mounts_of, name_of, site_key
 
@@ -179,9 +179,10 @@ def _simple(inspect):
 
 def compose_files(web):
     """Return ({"project", "working_dir", "config_files"}) of a stack that Compose made; empty values otherwise."""
-    files = [path for path in label(web, _CONFIG_FILES).split(",") if path]
-    return {"project": label(web, PROJECT) or None, "working_dir": label(web, _WORKING_DIR) or None,
-            "config_files": files}
+    folder = label(web, _WORKING_DIR)
+    # podman-compose writes them relative to the folder.
+    files = [posixpath.join(folder, path) for path in label(web, _CONFIG_FILES).split(",") if path]
+    return {"project": label(web, PROJECT) or None, "working_dir": folder or None, "config_files": files}
 
 
 def configuration_files(compose, largest=1024 * 1024):
@@ -224,7 +225,12 @@ def layer_warnings(engine, containers, trees):
         known += [tree["path"] for tree in trees if tree.get("container") == name]
         known += [mount["destination"] for mount in mounts_of(inspect)] + list(inspect["HostConfig"].get("Tmpfs") or {})
         above = {folder for path in known for folder in _folders_above(path)}
-        changed = [path for path in _changed(engine, inspect, known) if path not in above]
+        try:
+            changed = [path for path in _changed(engine, inspect, known) if path not in above]
+        except EngineError as error:
+            said.append("Whether container '%s' has files in its writable layer that are in no backup is not known. %s"
+                        % (name, error.describe()))
+            continue
         if changed:
             said.append(
                 "Container '%s' has %d files or folders in its writable layer that are in no backup, such as %s."
@@ -253,6 +259,22 @@ def _changed(engine, inspect, known):
     return [entry["Path"] for entry in engine.changes(inspect["Id"]) if entry["Kind"] != 0 and not skip(entry["Path"])]
 
 
+def _refuse(engine, containers):
+    """Raise UsageError if a container (of the descriptions) is one that could not be made again as it is."""
+    for inspect in containers:
+        name, host = name_of(inspect), inspect["HostConfig"]
+        if host.get("UsernsMode") not in (None, "", "host"):
+            raise UsageError(
+                "Container '%s' has numbers of users of its own (user namespace '%s'), so the owners of its files would"
+                " not come back as they are" % (name, host["UsernsMode"]), "Run it without --userns.")
+        mode = host.get("NetworkMode") or ""
+        other = engine.find_container(mode.partition(":")[2]) if mode.startswith("container:") else None
+        if any(_podman.holds_pod(one) for one in (inspect, other) if one is not None):
+            raise UsageError(
+                "Container '%s' belongs to a pod of Podman, which cannot be made again through the Docker API" % name,
+                "Run the site's containers on a network of their own, without a pod.")
+
+
 def describe(engine, params):
     """Find a stack and return everything a backup needs to know (dict, see the module moodle_stack_info)."""
     sites = find_stacks(engine, params["container"], params["project"])
@@ -267,10 +289,16 @@ def describe(engine, params):
     else:
         companions = find_companions(engine, site, database)
     containers = [web] + ([database] if database["Id"] != web["Id"] else []) + companions
+    _refuse(engine, containers)
     server = {name_of(database): database_mounts(engine, database)}
     wanted, said = wanted_trees(site, containers, server, params["plugin_paths"], params["exclude_data"])
     trees = _trees.plan(wanted)
     compose = compose_files(web)
+    if compose["config_files"] and not engine.same_host():
+        said.append("The compose file of project '%s' and the settings beside it are not in the backup, for the engine"
+                    " is on another host than this. A compose file is made from the containers instead."
+                    % compose["project"])
+        compose.update(working_dir=None, config_files=[])
     compose["files"] = configuration_files(compose)
     plugins = [plugin["path"] for plugin in settings["plugins"]] + list(params["plugin_paths"])
     about = engine.info()

@@ -68,8 +68,9 @@ def reached(engine, params, write=False, create=None, single=False):
 
 
 def _direct_problem(engine):
-    if not engine.direct_possible():
-        return "the engine's files cannot be reached from here as root"
+    problem = engine.direct_problem()
+    if problem is not None:
+        return problem
     try:
         probe = ProcessSource(["tar", "--version"])
         gnu = _gnutar.is_gnu(b"".join(probe.chunks()))

@@ -17,10 +17,11 @@ from ._naming import slug, unique
 # Bind mounts that are windows into the host, not parts of a stack.
 _SYSTEM_SOURCES = (
     "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root", "/run",
-    "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib/docker", "/var/log", "/var/run",
+    "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib/containers", "/var/lib/docker", "/var/log", "/var/run",
 )
 _SYSTEM_PREFIXES = (
-    "/dev/", "/proc/", "/run/", "/sys/", "/var/run/", "/var/lib/docker/", "/etc/localtime", "/etc/timezone",
+    "/dev/", "/proc/", "/run/", "/sys/", "/var/run/", "/var/lib/containers/", "/var/lib/docker/", "/etc/localtime",
+    "/etc/timezone",
 )
 
 

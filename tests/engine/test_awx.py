@@ -391,9 +391,13 @@ def test_the_other_playbooks_run_too(jobs):
             pool.submit(jobs, "repository", repository_action="init", repository=str(repository)),
             pool.submit(jobs, "schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"],
                         schedule_time="03:15", schedule_persistent="false"),
+            pool.submit(jobs, "prepare hosts", check=True, prepare_features=["git"], prepare_epel="false"),
             pool.submit(jobs, "report a failure", code=2)]
-    made, _scheduled, failed = [future.result() for future in begun]
+    made, _scheduled, prepared, failed = [future.result() for future in begun]
     assert made.results() and (repository / ".gitignore").is_file()
+    # Nothing is installed here; the packages that it asks for are enough.
+    asked = [result["cmd"] for result in prepared.results() if "cmd" in result]
+    assert [{"python3-docker", "git"} & set(command) for command in asked] == [{"python3-docker", "git"}]
     assert "A job of this workflow has failed" in failed.said
 
 

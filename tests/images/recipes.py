@@ -120,6 +120,33 @@ BASES = {
             'chmod 755 "$1/usr/local/bin/ansible-playbook"',
         ),
     ),
+    # Hosts with other engines than the one that the tests run on.
+    "containerd": Base(
+        suite="trixie",
+        packages=("docker.io", "iptables", "python3", "python3-docker", "zstd"),
+        exclude=_NO_DOCS,
+    ),
+    "podman": Base(
+        suite="bookworm",
+        packages=("podman", "runc", "netavark", "aardvark-dns", "iptables", "python3", "python3-docker", "zstd"),
+        exclude=_NO_DOCS,
+    ),
+    # A host that nobody has prepared, and a repository of what the role prepare installs, with all that this needs.
+    "bare": Base(
+        suite="bookworm",
+        packages=("python3",),
+        exclude=_NO_DOCS,
+        after=(
+            'mkdir -p "$1/srv/packages/partial"',
+            'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet --yes --download-only --no-install-recommends '
+            '-o Dir::Cache::archives="$1/srv/packages" install python3-apt python3-docker rsync openssh-client zstd',
+            'rm -r "$1/srv/packages/partial" "$1/srv/packages/lock"',
+            'cd "$1/srv/packages" && for file in *.deb; do dpkg-deb --field "$file"; '
+            'printf "Filename: ./%s\nSize: %s\nSHA256: %s\n\n" "$file" "$(stat -c %s "$file")" '
+            '"$(sha256sum "$file" | cut -d" " -f1)"; done > Packages',
+            'echo "deb [trusted=yes] file:/srv/packages ./" > "$1/etc/apt/sources.list"',
+        ),
+    ),
     "control-12": Base(suite="bookworm", packages=_CONTROL, exclude=_NO_DOCS),
     "control-13": Base(suite="trixie", packages=_CONTROL, exclude=_NO_DOCS),
     "tiny": Base(
@@ -145,6 +172,9 @@ IMAGES = {
     "postgresql:17": Image(folder="postgresql", base="postgresql-17", args={"PG_MAJOR": "17"}),
     "pgadmin:latest": Image(folder="pgadmin", base="pgadmin"),
     "host:latest": Image(folder="host", base="host"),
+    "containerd:latest": Image(folder="containerd", base="containerd"),
+    "podman:latest": Image(folder="podman", base="podman"),
+    "bare:latest": Image(folder="bare", base="bare"),
     "control:12": Image(folder="control", base="control-12"),
     "control:13": Image(folder="control", base="control-13"),
 }

@@ -83,7 +83,7 @@ def container_state(inspect: dict) -> dict:
         del config["Hostname"]
     # Values may be passwords.
     config["Env"] = sorted("%s=%s" % (entry.split("=")[0], hashlib.sha256(entry.encode()).hexdigest()[:16])
-                           for entry in config.get("Env", ()))
+                           for entry in config.get("Env", ()) if entry != "HOSTNAME=%s" % short)  # Podman's, made up too
     networks = {}
     for name, endpoint in inspect["NetworkSettings"]["Networks"].items():
         networks[name] = {

@@ -25,6 +25,7 @@ HEADER = (
     "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "# SPDX-License-Identifier: GPL-3.0-or-later",
 )
+OLDEST_PYTHON = (3, 9)
 MAX_TASK_LINES = 120
 MAX_PLUGIN_LINES = 450
 SHELL = ("ansible.builtin.shell", "shell", "ansible.legacy.shell")
@@ -71,6 +72,15 @@ def check_headers(root: Path) -> Iterator[str]:
         top = path.read_text(encoding="utf-8").splitlines()[:8]
         if top and not set(HEADER) <= set(top):
             yield f"{name(root, path)}: licence header is missing or differs"
+
+
+def check_syntax(root: Path) -> Iterator[str]:
+    """Managed hosts may have Python 3.9, and the filters run on the control node."""
+    for path in plugin_files(root):
+        try:
+            ast.parse(path.read_text(encoding="utf-8"), feature_version=OLDEST_PYTHON)
+        except SyntaxError as error:
+            yield f"{name(root, path)}:{error.lineno}: no syntax of Python 3.9: {error.msg}"
 
 
 def check_action_groups(root: Path) -> Iterator[str]:
@@ -228,6 +238,7 @@ def check_order(root: Path) -> Iterator[str]:
 
 CHECKS = [
     check_headers,
+    check_syntax,
     check_action_groups,
     check_throttle,
     check_role_options,
@@ -252,6 +263,7 @@ SPECS = "argument_specs:\n  main:\n    options:\n      moodle_backup_x:\n       
 BROKEN = [
     (check_headers, {"plugins/modules/a.py": "import os\n"}, "plugins/modules/a.py: licence header"),
     (check_headers, {"plugins/modules/a.py": "\n".join(HEADER[:2]) + "\n"}, "plugins/modules/a.py: licence header"),
+    (check_syntax, {"plugins/modules/a.py": "match 1:\n    case 1:\n        pass\n"}, "a.py:3: no syntax"),
     (
         check_action_groups,
         {"meta/runtime.yml": GROUPS % ("a", "")},

@@ -22,7 +22,7 @@ CODE = {"container": "web", "path": "/var/www/html", "storage": "layer", "role":
         "exclude": [], "keep": []}
 STACK = {
     "name": "school",
-    "web": {"name": "web", "image": "moodle:1"},
+    "web": {"name": "web", "image": "moodle:1", "image_id": WEB},
     "database": {"container": "db", "name": "moodle", "user": "moodleuser", "prefix": "m_",
                  "password_command": ["php", "-r"]},
     "containers": [{"name": "web", "image_id": WEB}, {"name": "db", "image_id": DB}, {"name": "cron", "image_id": WEB}],
@@ -106,6 +106,16 @@ def test_a_self_contained_backup_has_a_pool_of_its_own():
     {"volume": "other", "path": "x"}, {"path": "/srv/trash"}, {"container": "web", "path": "/t"}])
 def test_a_trash_that_is_somewhere_else_is_left_out(trash):
     assert "trash" not in job(plan({"filedir": dict(STACK["filedir"], trash=trash)}), "content")["args"]["filedir"]
+
+
+def test_folders_of_the_host_come_with_an_image_to_reach_them():
+    bind = {"path": "/srv/data", "storage": "bind", "role": "data", "file": "moodledata", "exclude": [], "keep": []}
+    filedir = dict(bind, path="/srv/data/filedir", role="filedir", trash={"path": "/srv/data/trashdir"})
+    made = plan({"trees": [CODE, bind], "filedir": filedir})
+    assert job(made, "moodledata")["args"]["image"] == WEB
+    assert job(made, "content")["args"]["filedir"]["image"] == WEB
+    assert job(made, "moodledata")["tree"] == {"path": "/srv/data", "storage": "bind", "exclude": [], "keep": []}
+    assert "image" not in job(made, "application")["args"]
 
 
 def test_images_are_grouped_by_what_they_are():
