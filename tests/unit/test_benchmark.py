@@ -378,6 +378,16 @@ def test_what_a_stack_costs_over_ssh_is_told(importable):
     assert report_fleet.verdict(found).count("no |") == 3
 
 
+def test_the_summary_of_a_run_is_found_in_what_ansible_prints(importable):
+    import fleet
+
+    summary = {"moodle_backup_summary": {"backup": {"result": "good", "stacks": []}}}
+    printed = "CUSTOM STATS: ***\n\tRUN: %s\n\n" % json.dumps(summary)
+    assert fleet.summary_in(printed) == {"result": "good", "stacks": []}
+    with pytest.raises(fleet.BenchmarkError, match="has not said"):
+        fleet.summary_in("PLAY RECAP ***\nhost : ok=1\n")
+
+
 def test_the_report_of_many_stacks_is_whole(report):
     text = report.text(fleet_results())
     assert "| an empty stack: tasks over SSH" in text and "The page cache was left as it was before" in text
