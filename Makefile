@@ -56,9 +56,10 @@ images: ## build all test images from Debian packages
 
 benchmark: ## compare with other ways of backing up, and see how cost grows (ARGS="--scale 0.05" for a quick look)
 	@$(TOOLS)/setup
-	@$(TOOLS)/run tests/images/build moodle:latest postgresql:15
+	@$(TOOLS)/run tests/images/build moodle:latest postgresql:15 host:latest
 	@$(TOOLS)/run benchmarks/run $(ARGS)
 	@$(TOOLS)/run benchmarks/run --growth $(GROWTH_ARGS)
+	@$(TOOLS)/run benchmarks/run --fleet $(FLEET_ARGS)
 
 release: ## check that version, changelog and tag agree, and build the archive in dist/; publishes nothing
 	@$(TOOLS)/setup tools

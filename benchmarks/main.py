@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import comparison
+import fleet
 import growth
 import memory
 import meter
@@ -33,7 +34,7 @@ DOCUMENT = ROOT / "docs" / "benchmark.md"
 PICTURE = "![Bars of wall and processor time, memory and bytes added by step and way; lines of growth](benchmark.svg)"
 PROGRAMS = {"ansible-playbook": "run 'make benchmark'", "restic": "install Debian's restic, or choose other --ways",
             "zstd": "install zstd"}
-DISK = {"comparison": 16e9, "growth": 60e9, "memory": 12e9}  # bytes needed at --scale 1
+DISK = {"comparison": 16e9, "growth": 60e9, "memory": 12e9, "fleet": 8e9}  # bytes needed at --scale 1
 
 
 def say(text: str) -> None:
@@ -67,6 +68,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="instead back up sites that are 1, 2, 4 and 8 times as large (--scale: the smallest)")
     series.add_argument("--memory", dest="series", action="store_const", const="memory",
                         help="instead measure the memory of every module with 2 GB of data, by both transports")
+    series.add_argument("--fleet", dest="series", action="store_const", const="fleet",
+                        help=f"instead back up {fleet.STACKS} small stacks over SSH in one run (--scale: fewer)")
     parser.add_argument("--scale", type=positive, help="size of the site, 1 is a real Moodle with some use; default 1,"
                         " and 0.1 for --growth")
     parser.add_argument("--ways", type=words(tuple(ways.WAYS)), help="what to compare, with commas between; default"
@@ -83,7 +86,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.scale = options.scale or (0.1 if options.series == "growth" else 1.0)
     options.ways = options.ways or (["ours"] if options.series == "growth" else list(ways.WAYS))
     if options.write and (options.series == "memory" or "ours" not in options.ways):
-        parser.error("--write wants the comparison or --growth, with ours")
+        parser.error("--write wants the comparison, --growth or --fleet, with ours")
     return options
 
 
@@ -102,6 +105,8 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, object]:
     if options.series == "growth":
         found = growth.run(Size().scaled(options.scale), work, options.ways, say)
         found["files"] = growth.files_series(work, min(1.0, options.scale * 10), say)
+    elif options.series == "fleet":
+        found = fleet.run(options.scale, work, say)
     elif options.series == "memory":
         found = {"runs": memory.run(options.scale, work, say)}
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import floors
 import plot
+import report_fleet
 import report_growth
 import targets
 from tables import FIGURES, MB, STEPS, number, ratio, table, typical
@@ -23,7 +24,8 @@ SLOW_TASK = 0.8  # seconds; what is shorter is added up
 
 def text(results: dict) -> str:
     """The whole report of one series."""
-    parts = {"comparison": comparison, "growth": report_growth.parts, "memory": memory}[results["series"]](results)
+    parts = {"comparison": comparison, "growth": report_growth.parts, "memory": memory,
+             "fleet": report_fleet.parts}[results["series"]](results)
     head = [f"Machine: {machine_line(results['machine'])}.", conditions(results)]
     return "\n\n".join(part for part in head + parts if part)
 
@@ -83,7 +85,8 @@ def site_line(site: dict[str, int]) -> str:
 
 def conditions(results: dict) -> str:
     busiest = max(run["idle_load"] for run in results["runs"])
-    cache = "was dropped" if all(run["cold"] for run in results["runs"]) else "could not be dropped"
+    cold = {run["cold"] for run in results["runs"]}  # None if nobody wanted it to be
+    cache = "was dropped" if cold == {True} else "was left as it was" if cold == {None} else "could not be dropped"
     return (
         f"Scale {results['scale']:g}. The page cache {cache} before each step. Other work kept at most {busiest:.1f}"
         f" processors busy just before a step. Rounds: {results['repeat']}"

@@ -18,6 +18,7 @@ ANSIBLE = "https://docs.ansible.com/ansible/latest"
 PAGES = {
     "common_return_values": "reference_appendices/common_return_values",
     "ansible_configuration_settings": "reference_appendices/config",
+    "action_plugins": "plugins/action",
 }
 
 project = "moodleclaude.backup"

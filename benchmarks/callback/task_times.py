@@ -20,6 +20,11 @@ requirements: [the environment variable TASK_TIMES]
 """
 
 
+# What is done on the control node alone, also for a host that is elsewhere.
+_LOCAL = {"assert", "debug", "fail", "include_role", "include_tasks", "meta", "run_verdict", "set_fact", "set_stats",
+          "validate_argument_spec"}
+
+
 class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -32,7 +37,8 @@ class CallbackModule(CallbackBase):
 
     def _write(self, task, item, result):
         now = time.monotonic()
-        line = {"task": task.get_name().strip(), "item": item, "seconds": round(now - self._last, 3)}
+        remote = task.action.rpartition(".")[2] not in _LOCAL and task.delegate_to is None
+        line = {"task": task.get_name().strip(), "item": item, "seconds": round(now - self._last, 3), "remote": remote}
         self._last = now
         with open(os.environ["TASK_TIMES"], "a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")

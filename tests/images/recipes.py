@@ -104,10 +104,12 @@ BASES = {
             'chroot "$1" install -d -o pgadmin -g root -m 0770 /var/lib/pgadmin',
         ),
     ),
-    # A Docker host that runs its own schedule: systemd and cron, and Ansible to be called by them.
+    # A Docker host that runs its own schedule: systemd, cron, and Ansible to be called by them; or one that is worked
+    # on over SSH, with a Docker daemon of its own.
     "host": Base(
         suite="bookworm",
-        packages=("systemd", "cron", "python3", "python3-docker", "zstd"),
+        packages=("systemd", "cron", "python3", "python3-docker", "zstd", "docker.io", "iptables", "openssh-server",
+                  "rsync", "sudo"),
         exclude=_NO_DOCS,
         wheels=("ansible-core==2.19.14",),
         after=(

@@ -49,6 +49,10 @@ def test_everything_is_shown(shown):
     assert sorted(shown["role"]) == ROLES
 
 
+def test_no_filter_is_described_that_is_gone():
+    assert sorted(path.stem for path in (ROOT / "plugins/filter").glob("*.yml")) == filters()
+
+
 @pytest.mark.parametrize("kind", ["module", "filter"])
 def test_every_plugin_is_described(shown, kind):
     problems = []

@@ -199,9 +199,11 @@ def test_options_have_their_defaults_and_wrong_ones_are_refused(importable):
     assert main.parse([]).scale == 1.0
     growth = main.parse(["--growth"])
     assert (growth.series, growth.scale, growth.ways) == ("growth", 0.1, ["ours"])
+    assert (main.parse(["--fleet"]).series, main.parse(["--fleet"]).scale) == ("fleet", 1.0)
     assert main.parse(["--steps", "restore-empty,first"]).steps == ["first", "restore-empty"]
     for wrong in (["--ways", "tape"], ["--steps", "changed"], ["--scale", "0"], ["--repeat", "0"],
-                  ["--memory", "--write"], ["--write", "--ways", "original"], ["--growth", "--memory"]):
+                  ["--memory", "--write"], ["--write", "--ways", "original"], ["--growth", "--memory"],
+                  ["--fleet", "--growth"]):
         with pytest.raises(SystemExit):
             main.parse(wrong)
 
@@ -353,6 +355,34 @@ def test_the_series_of_stored_files_is_run_and_read(importable, tmp_path, monkey
         growth.files_series(tmp_path, 0.01, print)
 
 
+def fleet_results():
+    tasks = [{"task": "fleet : Try to reach the host", "item": "", "seconds": 0.25, "remote": True},
+             {"task": "backup : Find the stack", "item": "", "seconds": 2.0, "remote": True},
+             {"task": "fleet : Keep", "item": "", "seconds": 0.5, "remote": False}]
+    runs = [run(step, "ours", 6.0, stacks=1, tasks=tasks, cold=None) for step in ("ping", "one-first")]
+    runs.append(run("all-repeat", "ours", 60.0, stacks=20, tasks=tasks * 20, cold=None))
+    return {**results(), "series": "fleet", "runs": runs}
+
+
+def test_what_a_stack_costs_over_ssh_is_told(importable):
+    import report_fleet
+
+    found = fleet_results()
+    steps, tasks, verdict = report_fleet.parts(found)
+    line = next(line for line in steps.splitlines() if "all: repeat" in line)
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["20", "60.0", "3.0", "40", "2.0", "20", "4.0"]
+    assert [line.split("|")[2].strip() for line in tasks.splitlines()[2:]] == ["0.25", "2.00", "0.50", "3.25"]
+    assert verdict.count("yes |") == 3
+    found["runs"][1].update(wall=10.1, tasks=found["runs"][1]["tasks"] * 11)
+    found["runs"][2]["stacks"] = 19
+    assert report_fleet.verdict(found).count("no |") == 3
+
+
+def test_the_report_of_many_stacks_is_whole(report):
+    text = report.text(fleet_results())
+    assert "| an empty stack: tasks over SSH" in text and "The page cache was left as it was before" in text
+
+
 def test_bars_are_as_long_as_the_times(importable):
     import plot
 
@@ -400,6 +430,6 @@ def test_the_document_gets_each_series_between_its_marks(importable, tmp_path, m
 
 def test_the_real_document_has_the_marks():
     text = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
-    for series in ("comparison", "growth"):
+    for series in ("comparison", "growth", "fleet"):
         assert text.count(f"<!-- {series} -->\n") == 1
         assert text.count(f"<!-- end of {series} -->\n") == 1

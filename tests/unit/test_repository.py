@@ -119,6 +119,16 @@ def documentation(path: Path, block: str) -> dict:
     return {}
 
 
+def check_throttle(root: Path) -> Iterator[str]:
+    """Where a task has a throttle, there is an action that keeps to it in any strategy; see plugin_utils/_slots.py."""
+    actions = {path.stem for path in (root / "plugins/action").glob("*.py")}
+    for path in sorted((root / "roles").glob("*/tasks/**/*.yml")):
+        for task in tasks_of(load(path)):
+            used = {key.rpartition(".")[2] for key in task}
+            if "throttle" in task and not used & actions:
+                yield f"{name(root, path)}: throttle for a module without an action"
+
+
 def check_role_options(root: Path) -> Iterator[str]:
     """The argument specs and the defaults of a role say the same."""
     for role in sorted(path for path in (root / "roles").glob("*") if path.is_dir()):
@@ -189,6 +199,14 @@ def check_pipefail(root: Path) -> Iterator[str]:
                 yield f"{name(root, path)}: shell without `set -o pipefail`: {script.strip().splitlines()[0]}"
 
 
+def tasks_of(node: object) -> Iterator[dict]:
+    """The tasks of a task file, at any depth."""
+    for task in node or []:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks_of(task.get(part))
+
+
 def shell_scripts(node: object) -> Iterator[str]:
     """The scripts of all shell tasks, and of all command tasks that call a shell, at any depth."""
     if isinstance(node, list):
@@ -222,6 +240,7 @@ CHECKS = [
     check_headers,
     check_syntax,
     check_action_groups,
+    check_throttle,
     check_role_options,
     check_foreign_paths,
     check_readme_playbooks,
@@ -249,6 +268,14 @@ BROKEN = [
         check_action_groups,
         {"meta/runtime.yml": GROUPS % ("a", "")},
         "a: in the action group docker of meta/runtime.yml, but there is no such module",
+    ),
+    (
+        check_throttle,
+        {
+            "plugins/action/a.py": "",
+            "roles/r/tasks/m.yml": "- block:\n  - {a.b.a: , throttle: 1}\n  - {b: , throttle: 1}",
+        },
+        "roles/r/tasks/m.yml: throttle for a module",
     ),
     (
         check_action_groups,
