@@ -25,6 +25,8 @@ _ELSEWHERE = {
 _SOCKETS = ("/run/docker.sock", "/run/podman/podman.sock")
 _USER_SOCKETS = ("docker.sock", "podman/podman.sock")
 
+# A server that refuses a client's certificate may be gone before its reason is read.
+_CUT = r"EOF occurred in violation of protocol|Connection reset by peer|Broken pipe"
 # What a failed connection says (regular expression) and what to do about it; the first one that fits counts.
 _ADVICE = (
     (r"http\+docker", "The Docker SDK for Python on this host is too old for its 'requests' library: update the SDK to"
@@ -44,6 +46,8 @@ _ADVICE = (
      r"|handshake failure|HANDSHAKE_FAILURE",
      "The engine does not accept the client: set 'client_cert' and 'client_key' to a certificate that the engine's"
      " authority has signed."),
+    (_CUT, "The engine has broken the connection off, as it does where it does not accept the client: set 'client_cert' and"
+           " 'client_key' to a certificate that the engine's authority has signed, and look into the engine's log."),
     (r"Permission denied", "This user may not use the socket: run as root (become), or as a member of its group."),
 )
 
@@ -110,7 +114,7 @@ def advice(url, words, sockets=None):
     :param sockets: list of str, sockets of other engines on this host; they are looked for if not given.
     """
     for pattern, said in _ADVICE:
-        if re.search(pattern, words):
+        if re.search(pattern, words) and (pattern != _CUT or url.startswith(_REMOTE)):
             return said
     if is_local(url):
         here = os.path.realpath(_path(url))

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
+
+from lab import cgroups
 
 IMAGE = "moodleclaude-test/host"
 USER = "deploy"
@@ -98,24 +99,7 @@ def remove(*names: str) -> None:
         raise RuntimeError("%s could not be removed" % ", ".join(still))
     _run("docker", "volume", "rm", "--force", *names)
     for name in names:
-        _remove_cgroups(name)
-
-
-def _remove_cgroups(name: str, seconds: float = 10) -> None:
-    """Remove the control groups that a host's engine has made. They are empty as soon as its processes are gone."""
-    deadline = time.monotonic() + seconds
-    for top in [Path("/sys/fs/cgroup") / name, *Path("/sys/fs/cgroup").glob("*/" + name)]:
-        for folder, _folders, _files in os.walk(top, topdown=False):
-            while True:
-                try:
-                    os.rmdir(folder)
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                time.sleep(0.1)
+        cgroups.remove(name)
 
 
 def _run(*command: str, stdin=None) -> str:
