@@ -372,10 +372,10 @@ def test_what_a_stack_costs_over_ssh_is_told(importable):
     line = next(line for line in steps.splitlines() if "all: repeat" in line)
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["20", "60.0", "3.0", "40", "2.0", "20", "4.0"]
     assert [line.split("|")[2].strip() for line in tasks.splitlines()[2:]] == ["0.25", "2.00", "0.50", "3.25"]
-    assert verdict.count("yes |") == 3
+    assert verdict.count("yes |") == 4
     found["runs"][1].update(wall=10.1, tasks=found["runs"][1]["tasks"] * 11)
-    found["runs"][2]["stacks"] = 19
-    assert report_fleet.verdict(found).count("no |") == 3
+    found["runs"][2].update(stacks=19, wall=191.0)
+    assert report_fleet.verdict(found).count("no |") == 4
 
 
 def test_the_summary_of_a_run_is_found_in_what_ansible_prints(importable):
