@@ -10,12 +10,15 @@ checks each request by the rules of AWX's API.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -64,8 +67,9 @@ class Builder:
     def __call__(self, *options: str, files: tuple = (EXAMPLE,), code: int = 0, **changes: object) -> str:
         """Run it with files of variables, and changes to them. Return what it printed; nothing of it is secret."""
         changes = {"moodle_backup_awx_host": self.awx.url, **changes}
-        (self.folder / "changes.json").write_text(json.dumps(changes))
-        words = [word for path in (*files, self.folder / "vault.yml", self.folder / "changes.json") for word in ("-e", "@%s" % path)]
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".json", delete=False) as file:  # runs can go on at once
+            json.dump(changes, file)
+        words = [word for path in (*files, self.folder / "vault.yml", file.name) for word in ("-e", "@%s" % path)]
         self.awx.requests.clear()
         status, output = play.run("awx", {}, *words, *options)
         assert status == code, output[-3000:]
@@ -99,11 +103,89 @@ def built(awx, build):
     return build("-vvv", moodle_backup_awx_job_templates=[*data()["moodle_backup_awx_job_templates"], *own_templates()])
 
 
+class Jobs:
+    """Launches job templates for a site. What they leave is below the site's folder."""
+
+    def __init__(self, awx: FakeAwx, site: Site):
+        self.awx, self.site, self.numbers = awx, site, itertools.count(1)
+        self.root = site.folder / "backups"
+        copies = [{"name": "away", "kind": "restic", "repository": str(site.folder / "restic"),
+                   "password": "{{ moodle_backup_restic_password }}",
+                   "environment": {"AWS_ACCESS_KEY_ID": "{{ moodle_backup_s3_id }}",
+                                   "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
+        self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
+            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
+            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_images": False,
+            "moodle_backup_copies": copies}}}}
+
+    def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
+        """Run a job, which must end with a code; nothing that AWX would store of it is secret. Several can run at once."""
+        job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % next(self.numbers)),
+                  {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
+        assert job.code == code, job.said[-3000:]
+        assert b"school" in job.told() or code == 1  # else nothing at all would have been looked into
+        assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
+        return job
+
+    def backups(self) -> list[str]:
+        return sorted(name for name in os.listdir(self.root / "backups") if not name.startswith("."))
+
+
+@pytest.fixture(scope="module")
+def launch(awx, built, require_image):
+    """A function that launches a job template for a site, which the first job has to make."""
+    for image in ("moodle:latest", "postgresql:15"):
+        require_image("moodleclaude-test/%s" % image)
+    site = Site(NAME, code="volume", dbpass=SECRETS["vault_database_password"])
+    site.destroy()
+    try:
+        site.folder.mkdir()
+        yield Jobs(awx, site)
+    finally:
+        site.destroy()
+
+
+@pytest.fixture(scope="module")
+def under_way(launch) -> dict[str, Future]:
+    """The first jobs, one after another. They go on beside the tests that need no site, to save time."""
+    with ThreadPoolExecutor(1) as pool:
+        yield {
+            "a site": pool.submit(
+                launch, "set up a site", limit="school", setup_name=NAME, setup_image="moodleclaude-test/moodle:latest",
+                setup_database_image="moodleclaude-test/postgresql:15", setup_pgadmin_image="", setup_pull="never",
+                setup_installer="collection", setup_wwwroot="http://127.0.0.1:18473", setup_http_port=18473, setup_container_port=80),
+            "a backup that asks nothing": pool.submit(launch, "daily back up"),
+            # Another stack, whose name begins with that of this one. Where configuration is, is left as the form has it.
+            "a backup with answers": pool.submit(
+                launch, "own", name="second", images="false", accept_incomplete='["%s-other", "x"]' % NAME,
+                exclude_data='["cache/x*", "a, b"]', plugin_paths="local/moodleclaude\nmod/forum")}
+
+
+@pytest.fixture
+def jobs(launch, under_way):
+    """The same function, once the first jobs have ended."""
+    wait(under_way.values())
+    under_way["a site"].result()
+    return launch
+
+
 def named(part: str, *names: str) -> list[dict]:
     """Return entries of a variable of the example."""
     found = [item for item in data()["moodle_backup_awx_" + part] if item["name"] in names]
     assert len(found) == len(names)
     return found
+
+
+def few() -> dict:
+    """Return variables of the example with a few things of each kind. The questions are of all types."""
+    (workflow,) = data()["moodle_backup_awx_workflows"]
+    nodes = [node for node in workflow["nodes"] if node["name"] in ("clean up", "report")]
+    return {
+        "moodle_backup_awx_credential_types": named("credential_types", "Moodle backup, restic"),
+        "moodle_backup_awx_credentials": named("credentials", "Docker hosts", "Copies of Moodle backups"),
+        "moodle_backup_awx_job_templates": named("job_templates", "Moodle backup, back up", "Moodle backup, schedule on the hosts"),
+        "moodle_backup_awx_workflows": [dict(workflow, nodes=nodes)],
+        "moodle_backup_awx_schedules": named("schedules", "Moodle backup, read all backups within a month")}
 
 
 def own_templates() -> list[dict]:
@@ -183,15 +265,17 @@ def test_schedules_are_due_when_they_should(awx, built):
     assert reading["extra_data"] == {"moodle_backup_name": "latest", "moodle_backup_verify_parts": 20}
 
 
-def test_the_second_run_changes_nothing(awx, build, built):
-    """Nor does it write secrets. Of the job templates, those whose surveys have questions of all types."""
+@pytest.mark.usefixtures("under_way")
+def test_the_second_run_changes_nothing_by_an_account_with_a_password_too(awx, build, built):
+    """Nor does it write secrets. One token is made for the account, also for what looks into AWX, and none stays."""
     credential = awx.named("credentials", "Copies of Moodle backups")
     mail = awx.named("notification_templates", "Mail to the administrators")
     credential["inputs"]["moodle_backup_s3_secret"] = mail["notification_configuration"]["password"] = "an older one"
-    templates = named("job_templates", "Moodle backup, daily back up", "Moodle backup, back up", "Moodle backup, schedule on the hosts")
-    output = build(moodle_backup_awx_job_templates=templates)
-    assert "changed=0 " in output
-    assert awx.writes() == []
+    account = {"moodle_backup_awx_token": "", "moodle_backup_awx_username": "admin", "moodle_backup_awx_password": PASSWORD}
+    assert "changed=0 " in build("-vvv", **few(), **account)
+    assert writes_beside_tokens(awx) == []
+    # Its own, and that of the module which makes it.
+    assert [path for method, path, _data in awx.writes() if method == "POST"] == ["/api/v2/tokens/"] * 2 and awx.tokens == {}
 
 
 # --- changes --------------------------------------------------------------------------------------------------------
@@ -206,121 +290,76 @@ def test_a_secret_is_written_anew_when_that_is_wanted(awx, build, built):
     assert mail["password"] == SECRETS["vault_mail_password"]
 
 
-def test_a_change_is_foretold_then_made_by_an_account_with_a_password_too(awx, build, built):
-    """One token is made for the account, also for what looks into AWX without changing it, and none stays."""
-    (template,) = named("job_templates", "Moodle backup, pin")
-    only = dict(some("organization", "project", "notifications"), moodle_backup_awx_username="admin", moodle_backup_awx_password=PASSWORD)
+def test_a_change_is_foretold_then_made(awx, build, built):
+    (template,) = named("job_templates", "Moodle backup, list")
+    (question,) = template["survey"]
+    only = some("organization", "token", "project")
     only["moodle_backup_awx_inventory"] = {"name": "Docker hosts with Moodle"}
-    only["moodle_backup_awx_job_templates"] = [dict(template, description="Another text", survey=template["survey"][:1])]
+    only["moodle_backup_awx_job_templates"] = [dict(template, description="Another text", survey=[dict(question, question="As what")])]
     assert "changed=1 " in build("--check", files=(), **only)
-    assert writes_beside_tokens(awx) == [] and awx.named("job_templates", template["name"])["description"] == template["description"]
+    assert awx.writes() == [] and awx.named("job_templates", template["name"])["description"] == template["description"]
     only["moodle_backup_awx_project"]["fetch_now"] = True
-    assert "changed=1 " in build("-vvv", files=(), **only)
+    assert "changed=1 " in build(files=(), **only)
     made = awx.named("job_templates", template["name"])
-    assert made["description"] == "Another text" and len(awx.surveys[made["id"]]["spec"]) == 1
+    assert made["description"] == "Another text" and awx.surveys[made["id"]]["spec"][0]["question_name"] == "As what"
     assert sorted(path.strip("/").rpartition("/")[2] for path in writes_beside_tokens(awx)) == [str(made["id"]), "survey_spec", "update"]
-    # Its own, and that of the module which makes it.
-    assert [path for method, path, _data in awx.writes() if method == "POST"].count("/api/v2/tokens/") == 2 and awx.tokens == {}
 
 
 def writes_beside_tokens(awx: FakeAwx) -> list[str]:
     return [path for _method, path, _data in awx.writes() if "/tokens/" not in path]
 
 
-@pytest.mark.parametrize(("changes", "problem"), [
+REFUSED = [
     ({"moodle_backup_awx_token": "a wrong one"}, "Invalid authentication credentials"),
     ({"moodle_backup_awx_token": "", "moodle_backup_awx_username": "nobody", "moodle_backup_awx_password": PASSWORD},
      "AWX gives no token for moodle_backup_awx_username and moodle_backup_awx_password. .*401"),
     ({"moodle_backup_awx_notifications": [{"name": "x", "type": "email", "configuration": {"password": PASSWORD}}]},
      "A notification could not be made or removed in AWX. .*Missing required fields for Notification Configuration"),
-    ({"moodle_backup_awx_schedules": [{"name": "x", "template": "Moodle backup, every day", "at": "2 am"}]},
-     "schedule x: 'at' is '2 am'; it has to be a time of day"),
     ({"moodle_backup_awx_credentials": [{"name": "x", "type": "Machine"}, {"name": "x", "type": "Machine"}]},
      "Two entries of moodle_backup_awx_credentials have the same name"),
     ({"moodle_backup_awx_credential_types": data()["moodle_backup_awx_credential_types"][:1], "moodle_backup_awx_credentials": [
         {"name": "x", "type": "Moodle backup, restic", "inputs": {"moodle_backup_restic_password": "007"}}]},
      "credential x: what is in moodle_backup_restic_password looks like a number"),
     ({"moodle_backup_awx_schedules": [{"name": "x", "template": "x", "att": "02:00"}]}, r"\batt\b.*Supported parameters"),
-])
-def test_what_cannot_be_is_refused_with_its_reason(awx, build, built, changes, problem):
-    assert re.search(problem, build("-vvv", files=(), code=2, **{**some("organization", "token"), **changes}))
+]
+
+
+def test_what_cannot_be_is_refused_with_its_reason(build, built):
+    only = some("organization", "token")
+    with ThreadPoolExecutor(2) as pool:  # as many as there are cores where the tests run
+        said = list(pool.map(lambda case: build("-vvv", files=(), code=2, **{**only, **case[0]}), REFUSED))
+    for output, (_changes, problem) in zip(said, REFUSED):
+        assert re.search(problem, output), problem
 
 
 # --- the jobs -------------------------------------------------------------------------------------------------------
-
-
-class Jobs:
-    """Launches job templates for a site. What they leave is below the site's folder."""
-
-    def __init__(self, awx: FakeAwx, site: Site):
-        self.awx, self.site, self.count = awx, site, 0
-        self.root = site.folder / "backups"
-        copies = [{"name": "away", "kind": "restic", "repository": str(site.folder / "restic"),
-                   "password": "{{ moodle_backup_restic_password }}",
-                   "environment": {"AWS_ACCESS_KEY_ID": "{{ moodle_backup_s3_id }}",
-                                   "AWS_SECRET_ACCESS_KEY": "{{ moodle_backup_s3_secret }}"}}]
-        self.inventory = {"moodle": {"hosts": ["school"]}, "_meta": {"hostvars": {"school": {
-            "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "moodle_backup_root": str(self.root),
-            "moodle_backup_container": site.web, "moodle_backup_stack": site.name, "moodle_backup_images": False,
-            "moodle_backup_copies": copies}}}}
-
-    def __call__(self, template: str, code: int = 0, limit: str = "", check: bool = False, **answers: object) -> Job:
-        """Run a job, which must end with a code; nothing that AWX would store of it is secret."""
-        self.count += 1
-        job = Job(self.awx, "Moodle backup, " + template, self.inventory, self.site.folder / ("job%d" % self.count),
-                  {"moodle_backup_" + name: value for name, value in answers.items()}, limit, check)
-        assert job.code == code, job.said[-3000:]
-        assert b"school" in job.told() or code == 1  # else nothing at all would have been looked into
-        assert found_in(job.told(), {**HIDDEN, **job.secrets}) == []
-        return job
-
-    def backups(self) -> list[str]:
-        return sorted(name for name in os.listdir(self.root / "backups") if not name.startswith("."))
-
-
-@pytest.fixture(scope="module")
-def jobs(awx, built, require_image):
-    """A function that launches a job template. The site is what the job 'set up a site' has made."""
-    for image in ("moodle:latest", "postgresql:15"):
-        require_image("moodleclaude-test/%s" % image)
-    site = Site(NAME, code="volume", dbpass=SECRETS["vault_database_password"])
-    site.destroy()
-    try:
-        site.folder.mkdir()
-        launch = Jobs(awx, site)
-        launch("set up a site", limit="school", setup_name=NAME, setup_image="moodleclaude-test/moodle:latest",
-               setup_database_image="moodleclaude-test/postgresql:15", setup_pgadmin_image="", setup_pull="never",
-               setup_installer="collection", setup_wwwroot="http://127.0.0.1:18473", setup_http_port=18473, setup_container_port=80)
-        yield launch
-    finally:
-        site.destroy()
 
 
 def test_a_job_that_needs_a_host_is_no_job_for_all(jobs):
     assert "choose-a-host" in jobs("restore", code=1).said
 
 
-def test_a_backup_takes_its_answers_as_awx_passes_them(jobs):
-    jobs("daily back up")  # which asks nothing; the inventory says what it needs
-    (made,) = jobs.backups()
-    assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made)
-    # Another stack, whose name begins with that of this one. Where configuration is, is left as the form has it.
-    job = jobs("own", name="second", images="false", accept_incomplete='["%s-other", "x"]' % NAME, exclude_data='["cache/x*", "a, b"]',
-               plugin_paths="local/moodleclaude\nmod/forum")
+def test_a_backup_takes_its_answers_as_awx_passes_them(jobs, under_way):
+    under_way["a backup that asks nothing"].result()  # the inventory says what it needs
+    job = under_way["a backup with answers"].result()
     called = [result["invocation"]["module_args"] for result in job.results() if "invocation" in result]
     (found,) = [args for args in called if "exclude_data" in args]
     assert found["exclude_data"] == ["cache/x*", "a, b"] and found["plugin_paths"] == ["local/moodleclaude", "mod/forum"]
     assert found["config_paths"] == []
     (wanted,) = [args["jobs"] for args in called if "jobs" in args]
     assert [one["args"]["accept_incomplete"] for one in wanted if one["name"] == "content"] == [False]
-    assert jobs.backups() == [made, "second"] and not list((jobs.root / "backups/second").glob("image_*"))
+    made, second = jobs.backups()
+    assert re.fullmatch(NAME + "_[0-9]{8}_[0-9]{6}", made) and second == "second"
+    assert not list((jobs.root / "backups/second").glob("image_*"))
 
 
 def test_backups_are_read_listed_and_kept(jobs):
     first = jobs.backups()[0]
-    (read,) = [result for result in jobs("verify", verify_parts=2).results() if "stacks" in result]
+    with ThreadPoolExecutor(2) as pool:
+        verified, listed = pool.submit(jobs, "verify", verify_parts=2), pool.submit(jobs, "list", format="json")
+    (read,) = [result for result in verified.result().results() if "stacks" in result]
     assert read["invocation"]["module_args"]["parts"] == 2
-    assert first in jobs("list", format="json").said
+    assert first in listed.result().said
     assert "is pinned" in jobs("pin", name=first, pinned="true", pin_reason="as delivered").said
     assert "is not pinned" in jobs("pin", name=first, pinned="false").said
     jobs("clean up by other rules", keep_last=1, check=True)
@@ -347,11 +386,15 @@ def test_a_site_is_restored_as_itself(jobs):
 
 def test_the_other_playbooks_run_too(jobs):
     repository = jobs.site.folder / "repository"
-    jobs("repository", repository_action="init", repository=str(repository))
-    assert (repository / ".gitignore").is_file()
-    jobs("schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"], schedule_time="03:15",
-         schedule_persistent="false")
-    assert "A job of this workflow has failed" in jobs("report a failure", code=2).said
+    with ThreadPoolExecutor(2) as pool:
+        begun = [
+            pool.submit(jobs, "repository", repository_action="init", repository=str(repository)),
+            pool.submit(jobs, "schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"],
+                        schedule_time="03:15", schedule_persistent="false"),
+            pool.submit(jobs, "report a failure", code=2)]
+    made, _scheduled, failed = [future.result() for future in begun]
+    assert made.results() and (repository / ".gitignore").is_file()
+    assert "A job of this workflow has failed" in failed.said
 
 
 # --- the end of it --------------------------------------------------------------------------------------------------

@@ -48,6 +48,12 @@ def test_every_playbook_has_a_job_template():
     assert started == {*PLAYBOOKS, "report_failure"} == set(ROLES)
 
 
+def test_whoever_starts_a_playbook_is_asked():
+    """All but an undo, about which there is nothing to say."""
+    asking = {Path(template["playbook"]).stem for template in TEMPLATES.values() if template.get("survey")}
+    assert asking == {*PLAYBOOKS} - {"rollback"}
+
+
 def test_what_runs_by_itself_goes_by_the_inventory():
     """A default of a survey would win over what the inventory says of a host, such as how long its backups stay."""
     for workflow in EXAMPLE["moodle_backup_awx_workflows"]:
