@@ -147,6 +147,3 @@ class Job:
     def told(self) -> bytes:
         """Return all that AWX would store of the run: its events and what it printed."""
         return b"\n".join(path.read_bytes() for path in [*self.events, self.folder / "artifacts/1/stdout"])
-
-
-
