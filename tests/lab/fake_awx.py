@@ -343,7 +343,7 @@ class FakeAwx:
                             other[name] = None
 
     def _attach(self, endpoint: str, item: dict, kind: str, target: str, ids: list[int], data: Any) -> None:
-        if not isinstance(data, dict) or set(data) - {"id", "disassociate"} or type(data.get("id")) is not int:
+        if not isinstance(data, dict) or set(data) - {"id", "disassociate"} or not rules.is_exactly(data.get("id"), int):
             raise Refused({"msg": '"id" is required to attach or detach, and nothing else: %r' % data})
         if data["id"] not in self.store.get(target, {}):
             raise Refused({"detail": "No %s matches the given query." % target}, 404)

@@ -45,13 +45,18 @@ class Field:
                 raise ValueError("This field may not be null.")
             return None if self.ref else self.default
         kind = int if self.ref else self.kind
-        if type(value) is not kind:  # True is no number
+        if not is_exactly(value, kind):
             raise ValueError("Incorrect type. Expected %s, received %s." % (kind.__name__, type(value).__name__))
         if self.required and value == "":
             raise ValueError("This field may not be blank.")
         if self.choices and value not in self.choices:
             raise ValueError('"%s" is not a valid choice.' % value)
         return value
+
+
+def is_exactly(value: object, kind: type) -> bool:
+    """Whether a value is of a type and of none that is made of it: True is no number."""
+    return value.__class__ is kind
 
 
 def text(**more: Any) -> Field:
@@ -213,9 +218,9 @@ def _question_problem(question: Any, seen: set[str]) -> str | None:
     kind, default, choices = question["type"], question.get("default", ""), question.get("choices")
     if kind not in _QUESTIONS:
         return "'%s' is not one of the allowed question types." % kind
-    if default != "" and type(default) is not _QUESTIONS[kind]:
+    if default != "" and not is_exactly(default, _QUESTIONS[kind]):
         return "Default value %r expected to be %s." % (default, _QUESTIONS[kind].__name__)
-    if any(question.get(limit) is not None and type(question[limit]) is not int for limit in ("min", "max")):
+    if any(question.get(limit) is not None and not is_exactly(question[limit], int) for limit in ("min", "max")):
         return "The min or max limit expected to be integer."
     if kind in ("multiplechoice", "multiselect"):
         if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
@@ -240,7 +245,7 @@ def _answer_problems(question: dict, answers: dict, required: bool):
         return
     value = answers[name]
     wanted = {"integer": int, "float": float, "multiselect": list}.get(kind, str)
-    if type(value) is not wanted:
+    if not is_exactly(value, wanted):
         yield "Value %r for '%s' expected to be %s." % (value, name, wanted.__name__)
         return
     size = value if kind in ("integer", "float") else len(value)
@@ -286,7 +291,7 @@ def check_inputs(credential_type: dict, inputs: dict) -> None:
     for name, value in inputs.items():
         if name not in fields:
             raise Refused({"inputs": {name: ["is no field of the type %s" % credential_type["name"]]}})
-        if type(value) is not {"string": str, "boolean": bool}[fields[name].get("type", "string")]:
+        if not is_exactly(value, {"string": str, "boolean": bool}[fields[name].get("type", "string")]):
             raise Refused({"inputs": {name: ["%r is not of the right type" % type(value).__name__]}})
     for name in credential_type["inputs"].get("required", []):
         if not inputs.get(name):
@@ -316,7 +321,7 @@ def check_notification(kind: str, configuration: dict) -> dict:
     if missing:
         raise Refused({"notification_configuration": ["Missing required fields for Notification Configuration: %s." % missing]})
     for name, value in configuration.items():
-        if name not in wanted or type(value) is not wanted[name][0]:
+        if name not in wanted or not is_exactly(value, wanted[name][0]):
             raise Refused({"notification_configuration": ["Configuration field '%s' incorrect type or unknown." % name]})
     return dict({name: entry[1] for name, entry in wanted.items() if len(entry) == 2}, **configuration)
 
