@@ -46,8 +46,8 @@ _ADVICE = (
      r"|handshake failure|HANDSHAKE_FAILURE",
      "The engine does not accept the client: set 'client_cert' and 'client_key' to a certificate that the engine's"
      " authority has signed."),
-    (_CUT, "The engine has broken the connection off, as it does where it does not accept the client: set 'client_cert' and"
-           " 'client_key' to a certificate that the engine's authority has signed, and look into the engine's log."),
+    (_CUT, "The engine has broken the connection off, as it does where it does not accept the client: set 'client_cert'"
+           " and 'client_key' to a certificate that the engine's authority has signed; the engine's log tells."),
     (r"Permission denied", "This user may not use the socket: run as root (become), or as a member of its group."),
 )
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import cgroups
+from . import cgroups
 
 IMAGE = "moodleclaude-test/host"
 USER = "deploy"
