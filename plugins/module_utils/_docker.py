@@ -125,6 +125,8 @@ class Engine:
 
     def create_container(self, name, config):
         """Create a container from a raw configuration (dict for POST /containers/create). Return its ID."""
+        if self.podman:
+            config = _podman.to_create(config, self.image(config["Image"]))
         with translated("Creating container '%s'" % name):
             return self.api.create_container_from_config(config, name)["Id"]
 

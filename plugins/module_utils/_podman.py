@@ -133,6 +133,19 @@ def _entry_point(inspect, words, command, init):
     return [word for word in program if word] or None
 
 
+def to_create(body, image):
+    """Return what creates a container (dict for POST /containers/create).
+
+    One empty word tells Docker to leave the entry point empty whatever the image says. Podman keeps that word, so it is
+    only given where the image has an entry point.
+
+    :param body: dict, as Docker takes it. :param image: description of the image (dict), or None.
+    """
+    if body.get("Entrypoint") != [""] or ((image or {}).get("Config") or {}).get("Entrypoint"):
+        return body
+    return {key: value for key, value in body.items() if key != "Entrypoint"}
+
+
 def to_exec(argv, environment):
     """Return (argv, environment) for a program that is to run in a container.
 

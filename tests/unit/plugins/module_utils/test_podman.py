@@ -106,6 +106,17 @@ def test_entry_points_keep_their_words(path, args, words, command, init, expecte
     assert found["Config"]["Entrypoint"] == expected
 
 
+@pytest.mark.parametrize(("entrypoint", "of_image", "expected"), [
+    ([""], {}, {"Image": "a"}),
+    ([""], {"Config": {"Entrypoint": []}}, {"Image": "a"}),
+    ([""], {"Config": {"Entrypoint": ["run"]}}, {"Image": "a", "Entrypoint": [""]}),
+    ([""], None, {"Image": "a"}),
+    (["sh"], {}, {"Image": "a", "Entrypoint": ["sh"]}),
+])
+def test_an_entry_point_that_nobody_has_stays_away(entrypoint, of_image, expected):
+    assert _podman.to_create({"Image": "a", "Entrypoint": entrypoint}, of_image) == expected
+
+
 def test_the_list_has_what_podman_leaves_out_of_it():
     found = _podman.listed({"Id": "a" * 64, "Names": ["/web"], "Ports": None}, _podman.container(CONTAINER))
     assert found["ImageID"] == "sha256:" + IDENTIFIER
