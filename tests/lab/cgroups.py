@@ -34,7 +34,8 @@ def remove_empty(name: str, top: Path = _TOP) -> None:
 
 def _folders(name: str, top: Path) -> list[Path]:
     """The folders of a group, those below before those above."""
-    return [Path(folder) for group in [top / name, *top.glob("*/" + name)] for folder, _folders, _files in os.walk(group, topdown=False)]
+    groups = [top / name, *top.glob("*/" + name)]
+    return [Path(found[0]) for group in groups for found in os.walk(group, topdown=False)]
 
 
 def _removed(folder: Path) -> bool:
