@@ -10,12 +10,13 @@ import json
 import shlex
 import textwrap
 
+from ansible_collections.moodleclaude.backup.plugins.module_utils._room import human
+
 _PLAYBOOK = "moodleclaude.backup.restore"
 _ROOT = "/var/backups/moodleclaude"  # where the playbooks look if they are not told
 _RESTORABLE = ("complete", "incomplete")
 _BACKUPS = ("complete", "incomplete", "damaged", "broken")
 _KEPT = ("root", "exists", "time", "backups", "stacks", "count", "size")
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _TIMES = ((365 * 86400, "y"), (30 * 86400, "mo"), (86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _WIDEST_NAME = 40
 _INDENT = " " * 6
@@ -204,13 +205,7 @@ def _count(number, word):
 
 def human_size(size):
     """Return bytes (int, or None if that is not known) as text (str)."""
-    if size is None:
-        return "?"
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
-            return "%d %s" % (size, unit) if unit == "bytes" else "%.1f %s" % (size, unit)
-        size /= 1024
-    return None
+    return "?" if size is None else human(size)
 
 
 def human_age(seconds):

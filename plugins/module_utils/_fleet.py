@@ -11,6 +11,7 @@ of str)}.
 from __future__ import annotations
 
 from ._errors import UsageError
+from ._room import human
 
 DONE, FAILED, UNREACHABLE, LEFT_OUT = STATES = ("done", "failed", "unreachable", "left out")
 GOOD, SOME_FAILED, ALL_FAILED = RESULTS = ("good", "some failed", "all failed")
@@ -119,7 +120,7 @@ def _backup(results, label):
         warnings.append("THE BACKUP IS NOT COMPLETE: %s" % "; ".join(content.get("reasons") or []))
     message = published.get("name") or ""
     if published.get("added") is not None:
-        message += ", %s new" % human_size(published["added"])
+        message += ", %s new" % human(published["added"])
     yield {"stack": stack["name"], "size": published.get("size"), "message": message, "warnings": warnings}
 
 
@@ -248,17 +249,8 @@ def _head(document):
 
 def _cells(row):
     state = row["state"] if row["state"] == DONE else row["state"].upper()
-    return (row["host"], row["stack"] or "-", state, "" if row["size"] is None else human_size(row["size"]),
+    return (row["host"], row["stack"] or "-", state, "" if row["size"] is None else human(row["size"]),
             "" if row["seconds"] is None else human_seconds(row["seconds"]))
-
-
-def human_size(size):
-    """Return bytes (int) as text (str): 1536 is "1.5 KiB"."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return "%d %s" % (size, unit) if unit == "bytes" else "%.1f %s" % (size, unit)
-        size /= 1024
-    return "%.1f TiB" % size
 
 
 def human_seconds(seconds):

@@ -11,6 +11,7 @@ import time
 from . import _catalog, _git, _remote, _tracking
 from ._commit import printable
 from ._errors import BackupError, CommandError
+from ._room import human
 
 _RECENT = 5  # commits
 
@@ -109,9 +110,9 @@ def _lines(result):
         "Repository   %s, %s" % (
             result["path"], "branch %s" % result["branch"] if result["branch"] else "on no branch"),
         "Files        %s" % (", ".join(changed) or "all committed"),
-        "Size         %s in git" % _human(result["repository_size"]),
+        "Size         %s in git" % human(result["repository_size"]),
         "Backups      %d on this host, %s, the latest is %s" % (
-            backups["count"], _human(backups["size"]), backups["latest"]) if backups["count"] else
+            backups["count"], human(backups["size"]), backups["latest"]) if backups["count"] else
         "Backups      none on this host",
         "Tracked      %s" % (backups["tracking_problem"] or "%d%s" % (
             backups["tracked"], ", the latest is %s" % backups["latest_tracked"] if backups["tracked"] else "")),
@@ -141,12 +142,3 @@ def _remote_line(remote):
                           + ["%d commits to pull" % remote["behind"]] * bool(remote["behind"]))
     tags = ", %d tags to push" % len(remote["tags_to_push"]) if remote["tags_to_push"] else ""
     return "%s, %s%s" % (remote["url"], state, tags)
-
-
-def _human(size):
-    """Return a number of bytes for people (str)."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return "%.0f %s" % (size, unit) if unit == "B" else "%.1f %s" % (size, unit)
-        size /= 1024
-    return "%.1f TiB" % size

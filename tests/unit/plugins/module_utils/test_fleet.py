@@ -192,9 +192,3 @@ def test_the_table_has_a_line_for_everything():
                                                (3723.4, "1:02:03")])
 def test_times_are_short(seconds, text):
     assert _fleet.human_seconds(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"),
-                                            (5 << 40, "5.0 TiB"), (5 << 50, "5120.0 TiB")])
-def test_sizes_are_short(size, text):
-    assert _fleet.human_size(size) == text
