@@ -36,6 +36,29 @@ def test_ansible_reads_what_was_written(tmp_path):
     assert json.loads((tmp_path / "copied").read_text()) == VALUES
 
 
+def ansible(program, *words, **options):
+    return subprocess.run([Path(sys.executable).with_name(program), *words], capture_output=True, text=True, check=True,
+                          env=dict(os.environ, ANSIBLE_NOCOLOR="1"), **options).stdout
+
+
+def test_what_a_vault_holds_is_written_as_it_is(tmp_path):
+    """The host that runs the schedule has no password of a vault."""
+    (tmp_path / "password").write_text("of the vault\n")
+    known = ["--vault-password-file", tmp_path / "password"]
+    sealed = ansible("ansible-vault", "encrypt_string", *known, "--stdin-name", "mine", input="s3cret {{ x }}")
+    (tmp_path / "vault.yml").write_text(sealed)
+    written = Path(__file__).parents[4] / "roles/schedule/tasks/files.yml"
+    (task,) = [task for task in yaml.safe_load(written.read_text()) if "variables.yml" in str(task)]
+    (content,) = [args["content"] for args in task.values() if isinstance(args, dict) and "content" in args]
+    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars_files": ["vault.yml"],
+             "vars": {"_moodle_backup_schedule_variables": {"password": "{{ mine }}"},
+                      "ansible_python_interpreter": sys.executable},
+             "tasks": [{"ansible.builtin.copy": {"content": content, "dest": str(tmp_path / "written"), "mode": "0600"}}]}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    ansible("ansible-playbook", "-i", "localhost,", *known, tmp_path / "play.yml")
+    assert (tmp_path / "written").read_text() == '"password": !unsafe "s3cret {{ x }}"\n'
+
+
 def test_what_is_no_template_is_plain_yaml():
     assert literal_yaml('{"b": "no", "a": ["{{ x }}"]}') == '"a":\n- !unsafe "{{ x }}"\n"b": "no"\n'
 
