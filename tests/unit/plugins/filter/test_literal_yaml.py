@@ -53,7 +53,7 @@ def test_what_a_vault_holds_is_written_as_it_is(tmp_path):
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "vars_files": ["vault.yml"],
              "vars": {"_moodle_backup_schedule_variables": {"password": "{{ mine }}"},
                       "ansible_python_interpreter": sys.executable},
-             "tasks": [{"ansible.builtin.copy": {"content": content, "dest": str(tmp_path / "written"), "mode": "0600"}}]}]
+             "tasks": [{"ansible.builtin.copy": {"content": content, "dest": f"{tmp_path}/written", "mode": "0600"}}]}]
     (tmp_path / "play.yml").write_text(json.dumps(play))
     ansible("ansible-playbook", "-i", "localhost,", *known, tmp_path / "play.yml")
     assert (tmp_path / "written").read_text() == '"password": !unsafe "s3cret {{ x }}"\n'
