@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.moodleclaude.backup.plugins.filter.docker_environment import docker_environment
 
 
