@@ -13,50 +13,13 @@ from collections import namedtuple
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
-from . import (
-    _children,
-    _config_php,
-    _container_import,
-    _container_state,
-    _containers,
-    _content,
-    _filedir,
-    _filedir_restore,
-    _images,
-    _locate,
-    _restore_session,
-    _room,
-    _site_check,
-    _site_finish,
-    _throttle,
-    _tree,
-    _tree_restore,
-)
+from . import _children, _room, _throttle
 from ._docker_exec import library
-from ._engines import postgresql
 from ._errors import BackupError, UsageError
+from ._job_kinds import KINDS, SECRETS, call_of
 from ._module import DOCKER_OPTIONS
 from ._stream import Process
 
-# What a job can be: work that is long enough to be worth a process, and what has to come before or after such work.
-CALLS = {
-    "container_export": _containers.EXPORT,
-    "container_import": _container_import.IMPORT,
-    "container_state": _container_state.STATE,
-    "database_dump": postgresql.DUMP,
-    "database_restore": postgresql.RESTORE,
-    "filedir_archive": _filedir.FILEDIR_ARCHIVE,
-    "filedir_restore": _filedir_restore.FILEDIR_RESTORE,
-    "image_export": _images.EXPORT,
-    "image_import": _images.RESTORE,
-    "moodle_config": _config_php.CONFIG,
-    "moodle_content_backup": _content.CONTENT_BACKUP,
-    "moodle_site_check": _site_check.SITE_CHECK,
-    "moodle_site_finish": _site_finish.SITE_FINISH,
-    "restore_session": _restore_session.SESSION,
-    "volume_archive": _tree.ARCHIVE,
-    "volume_restore": _tree_restore.RESTORE,
-}
 OPTIONS = {
     "jobs": {
         "type": "list",
@@ -65,7 +28,7 @@ OPTIONS = {
         "no_log": True,  # as a whole, until secrets() has told what of it is secret
         "options": {
             "name": {"type": "str", "required": True},
-            "module": {"type": "str", "required": True, "choices": sorted(CALLS)},
+            "module": {"type": "str", "required": True, "choices": sorted(KINDS)},
             "args": {"type": "dict", "default": {}},
             "after": {"type": "list", "elements": "str", "default": []},
         },
@@ -90,8 +53,6 @@ def secrets(jobs):
     """
     if not isinstance(jobs, (list, type(None))):
         raise ValueError("jobs must be a list")
-    names = {name for call in CALLS.values() for option, spec in call.options.items() if spec.get("no_log")
-             for name in (option, *spec.get("aliases", ()))}
     found = set()
     for job in jobs or []:
         if not isinstance(job, dict) or not set(job) <= set(OPTIONS["jobs"]["options"]):
@@ -99,7 +60,7 @@ def secrets(jobs):
         args = job.get("args")
         if not isinstance(args, (dict, type(None))):
             raise ValueError("args of each of the jobs must be a dictionary")
-        found.update(*(_texts(value) for name, value in (args or {}).items() if name in names))
+        found.update(*(_texts(value) for name, value in (args or {}).items() if name in SECRETS))
     return found
 
 
@@ -148,7 +109,7 @@ def _prepared(params, limit):
     _check_names(params["jobs"], names)
     jobs = []
     for job in params["jobs"]:
-        call = CALLS[job["module"]]
+        call = call_of(job["module"])
         validator = ArgumentSpecValidator({**DOCKER_OPTIONS, **call.options}, **call.rules)
         checked = validator.validate({**_connection(params, job["args"] or {}), **(job["args"] or {})})
         if checked.error_messages:
@@ -220,6 +181,8 @@ def _destination(job):
 
 def _tree_place(engine, params):
     """Return a path on this host in the tree that is restored to, or near it if it is new; None if there is none."""
+    from . import _locate, _tree
+
     if not _tree.has_place(engine, params):
         return os.path.join(engine.info()["DockerRootDir"], "volumes", "new") if engine.direct_possible() else None
     with contextlib.suppress(BackupError), _tree.reached(engine, params) as tree:

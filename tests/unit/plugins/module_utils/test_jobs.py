@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +19,14 @@ from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 from at_once import Meeting
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _docker, _jobs, _module, _room, _throttle
+from ansible_collections.moodleclaude.backup.plugins.module_utils import (
+    _docker,
+    _job_kinds,
+    _jobs,
+    _module,
+    _room,
+    _throttle,
+)
 from ansible_collections.moodleclaude.backup.plugins.module_utils._call import COMPRESSION, Call
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
     BackupError,
@@ -42,11 +53,12 @@ def call(work, estimate=None, **options):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The registry of calls, empty; the number of cores is 4."""
+    """The calls that there are (dict), none yet; the number of cores is 4."""
+    made = {}
     monkeypatch.setattr(_docker, "Engine", Engine)
-    monkeypatch.setattr(_jobs, "CALLS", {})
+    monkeypatch.setattr(_jobs, "call_of", made.__getitem__)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(4)))
-    yield _jobs.CALLS
+    yield made
     _throttle.configure(None)
 
 
@@ -291,13 +303,42 @@ def test_what_is_no_secret_is_shown(module_output):
 
 def test_documentation_names_every_module():
     documented = yaml.safe_load(side_by_side.DOCUMENTATION)["options"]["jobs"]["suboptions"]["module"]["choices"]
-    assert documented == sorted(_jobs.CALLS)
+    assert documented == sorted(_job_kinds.KINDS)
 
 
 def test_calls_are_those_of_the_modules():
     folder = Path(side_by_side.__file__).parent
-    for name, one in _jobs.CALLS.items():
+    for name in _job_kinds.KINDS:
+        one = _job_kinds.call_of(name)
         text = (folder / ("%s.py" % name)).read_text(encoding="utf-8")
         documented = yaml.safe_load(text.split('r"""')[1].split('"""')[0])
         assert set(one.options) >= set(documented["options"])
         assert "run_call(" in text
+
+
+def test_secrets_of_any_module_are_hidden_in_every_job():
+    specs = [_job_kinds.call_of(name).options for name in _job_kinds.KINDS]
+    assert {name for spec in specs for option, details in spec.items() if details.get("no_log")
+            for name in (option, *details.get("aliases", ()))} == _job_kinds.SECRETS
+
+
+def test_every_kind_of_job_is_packed_with_the_module():
+    packed = ast.parse(inspect.getsource(_job_kinds._packed)).body[0].body
+    names = {".".join(filter(None, [line.module, alias.name])) for line in packed if isinstance(line, ast.ImportFrom)
+             for alias in line.names}
+    assert names == {place for place, _name in _job_kinds.KINDS.values()}
+
+
+def test_a_backup_imports_nothing_of_a_restore():
+    """Each import costs time on every managed host."""
+    base = _jobs.__package__
+    script = "; ".join([
+        "import sys", "from %s import _jobs, _job_kinds" % base,
+        "[_job_kinds.call_of(name) for name in ('moodle_content_backup', 'image_export', 'volume_archive', "
+        "'container_export', 'moodle_site_check')]",
+        "print([name for name in sys.modules if name.startswith('%s.') and name.rpartition('.')[2] in "
+        "('_filedir_restore', '_tree_restore', '_container_import', '_recreation', '_restore_session')])" % base,
+    ])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
+                          env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+    assert done.stdout.strip() == "[]", done.stderr
