@@ -130,14 +130,15 @@ class _Run:
             os.path.join(work, name) for name in ("wanted", "known", "required", "elsewhere"))
 
     def run(self):
-        list_hashes(self.engine, self.params, self.wanted)
+        client = postgresql.log_in(self.engine, self.params, [self.params["database"]])
+        list_hashes(client, self.params["prefix"], self.wanted)
         passes = [self._pass(dest=None, archive=False, expected=self.wanted, missing_dest=self.known)]
         # An archive is written but once, when all that belongs into it is there.
         late = {"dest": None, "archive": False} if self.files["archive"] else {}
         attempts = 0
         while attempts < self.params["attempts"] and (attempts == 0 or passes[-1]["missing"]["count"]):
             attempts += 1
-            dump = self._dump()
+            dump = self._dump(client)
             passes.append(self._close(**late))
         missing = passes[-1]["missing"]
         if missing["count"] and not self.params["accept_incomplete"]:
@@ -158,7 +159,7 @@ class _Run:
     def _close(self, **extra):
         return self._pass(required=self.required, known_missing=self.known, **extra)
 
-    def _dump(self):
+    def _dump(self, client):
         table = self.params["prefix"] + "files"
         stored = {"column": "filesize", "not": "0", "null": None}
         references = [
@@ -167,7 +168,7 @@ class _Run:
             for dest, null in ((self.required, True), (self.elsewhere, False))
         ]
         options = dict(self.params, references=references)
-        result = postgresql.DUMP.work(self.engine, options, False, False)
+        result = postgresql.dump(self.engine, options, client=client)
         del result["references"]  # they are working files, gone at the end
         return result
 
@@ -202,17 +203,16 @@ class _Run:
         }
 
 
-def list_hashes(engine, params, dest):
+def list_hashes(client, prefix, dest):
     """Write the hashes of the stored files that a site refers to right now into a file, sorted, one in a line.
 
-    :param params: dict with the options of database_dump that tell how to log in, and prefix.
+    :param client: postgresql.Client. :param prefix: str, what the names of the site's tables begin with.
     """
-    client = postgresql.log_in(engine, params, [params["database"]])
     with open(dest, "wb") as out:
         command = ["sort", "-u", "-S", "32M", "-T", os.path.dirname(dest)]
         sort = _stream.Process(command, stdin=subprocess.PIPE, stdout=out)
         try:
-            for chunk in client.copy_out(_NEEDED, files=params["prefix"] + "files"):
+            for chunk in client.copy_out(_NEEDED, files=prefix + "files"):
                 sort.stdin.write(chunk)
             sort.stdin.close()
             sort.finish()

@@ -55,12 +55,12 @@ def backup(engine, site, tmp_path):
         assert checked.error_messages == []
         whole_dump, count = _content._Run._dump, 0
 
-        def dump(self, **options):
+        def dump(self, client, **options):
             nonlocal count
             count += 1
             if before:
                 before(count)
-            result = whole_dump(self, **options)
+            result = whole_dump(self, client, **options)
             if after:
                 after(count)
             return result

@@ -331,8 +331,9 @@ def good(site):
     return made
 
 
-@pytest.mark.parametrize("rescuer", ["backup", "restore", "rollback"])
-@pytest.mark.parametrize("mode", ["maintenance", "stopped"])
+# The playbooks find the site held; how it is let go is the affair of one module, whoever calls it.
+@pytest.mark.parametrize("mode, rescuer", [("maintenance", "backup"), ("stopped", "backup"), ("maintenance", "restore"),
+                                           ("stopped", "rollback")])
 def test_a_killed_run_does_not_hold_the_site_for_ever(site, good, stored, mode, rescuer):
     play, _slow = begin_slowly(site, stored, good, "killed", moodle_backup_mode=mode)
     play.kill()

@@ -44,14 +44,15 @@ done
 """
 
 
-def dump(engine, params, check_mode=False):
+def dump(engine, params, check_mode=False, client=None):
     """Write a database into a file. Return what database_dump returns.
 
     :param params: dict, the options of database_dump.
+    :param client: Client, if the caller has logged in already as params tell.
     """
     check_name(params["database"])
     _check_destinations(params, check_mode)
-    client = log_in(engine, params, [params["database"]])
+    client = client or log_in(engine, params, [params["database"]])
     info = _database_info(client, params)
     client_major = client.client_major("pg_dump")
     if client_major < client.major:
