@@ -21,16 +21,18 @@ STEPS = {
     "ping": ("five modules that do nothing", 0),
     "one-first": ("first backup of an empty stack, without images", 1),
     "one-repeat": ("repeat", 1),
-    "one-pipelined": ("repeat with ANSIBLE_PIPELINING=1", 1),
+    "one-tuned": ("repeat with the settings of docs/fleet.md", 1),
     "one-images": ("repeat with images, for the first time", 1),
     "all-first": ("the others: first backup, without images", 0),
     "all-repeat": ("all: repeat", 0),
+    "all-tuned": ("all: repeat with the settings of docs/fleet.md", 0),
 }
 _ROOT = Path(__file__).resolve().parents[1]
 _HOSTS = str(_ROOT / "tests" / "tools" / "hosts")
 _HOST = f"{stack.PREFIX}-host"
 _BACKUPS = "/var/backups/moodleclaude/backups"
 _NOTHING = [{"hosts": "all", "gather_facts": False, "become": True, "tasks": [{"ansible.builtin.ping": None}] * 5}]
+_TUNED = "[defaults]\ninternal_poll_interval = 0.01\n[connection]\npipelining = true\n"
 _CHECK = (f"cd {_BACKUPS} && for name in *; do"
           " (cd \"$name\" && sha256sum --quiet --check backup_manifest.txt) || exit 1; done")
 
@@ -42,6 +44,7 @@ class Fleet:
         self.work, self.number = work, number
         self.names = [f"stack{index + 1}" for index in range(number)]
         self.inventory, self.times = work / "hosts.json", work / "task_times"
+        self.tuned, self.plain = work / "tuned.cfg", work / "plain.cfg"
         self.environment = os.environ | {
             "ANSIBLE_CALLBACK_PLUGINS": str(_ROOT / "benchmarks" / "callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "task_times", "TASK_TIMES": str(self.times), "ANSIBLE_NOCOLOR": "1",
@@ -68,6 +71,8 @@ class Fleet:
         }
         self.inventory.write_text(json.dumps({"all": {"hosts": {"host": reached}}}))
         (self.work / "nothing.yml").write_text(json.dumps(_NOTHING))
+        self.tuned.write_text(_TUNED)
+        self.plain.write_text("")
 
     def tear_down(self) -> None:
         """Remove the host with all that it has, if it is there."""
@@ -89,10 +94,10 @@ class Fleet:
             variables = {"moodle_backup_stacks": [{"container": f"{name}-web", "stack": name} for name in names],
                          "moodle_backup_images": step.endswith("images")}
             words += ["--extra-vars", json.dumps(variables), "moodleclaude.backup.backup"]
-        pipelining = {"ANSIBLE_PIPELINING": str(step.endswith("pipelined"))}
+        settings = {"ANSIBLE_CONFIG": str(self.tuned if step.endswith("tuned") else self.plain)}
         # With the page cache as it is: how fast a disk gives Ansible's own code is not what this is about.
         log = self.work / f"{step}.log"
-        measured = meter.measure(words, log, self.environment | pipelining)
+        measured = meter.measure(words, log, self.environment | settings)
         tasks = [json.loads(line) for line in self.times.read_text().splitlines()]
         if step != "ping":
             self.prove(names, summary_in(log.read_text(encoding="utf-8")))

@@ -360,6 +360,7 @@ def fleet_results():
              {"task": "backup : Find the stack", "item": "", "seconds": 2.0, "remote": True},
              {"task": "fleet : Keep", "item": "", "seconds": 0.5, "remote": False}]
     runs = [run(step, "ours", 6.0, stacks=1, tasks=tasks, cold=None) for step in ("ping", "one-first")]
+    runs.append(run("one-tuned", "ours", 5.5, stacks=1, tasks=tasks, cold=None))
     runs.append(run("all-first", "ours", 57.0, stacks=19, tasks=tasks * 19, cold=None))
     runs.append(run("all-repeat", "ours", 60.0, stacks=20, tasks=tasks * 20, cold=None))
     return {**results(), "series": "fleet", "runs": runs}
@@ -373,11 +374,12 @@ def test_what_a_stack_costs_over_ssh_is_told(importable):
     line = next(line for line in steps.splitlines() if "all: repeat" in line)
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["20", "60.0", "3.0", "40", "2.0", "20", "4.0"]
     assert [line.split("|")[2].strip() for line in tasks.splitlines()[2:]] == ["0.25", "2.00", "0.50", "3.25"]
-    assert verdict.count("yes |") == 4 and "| an empty stack, one of 19 in a run: wall time, s" in verdict
+    assert verdict.count("yes |") == 5 and "| an empty stack, one of 19 in a run: wall time, s" in verdict
     found["runs"][1].update(wall=10.1, tasks=found["runs"][1]["tasks"] * 11)
-    found["runs"][2]["wall"] = 19 * 10.1
-    found["runs"][3]["stacks"] = 19
-    assert report_fleet.verdict(found).count("no |") == 4
+    found["runs"][2]["wall"] = 10.1
+    found["runs"][3]["wall"] = 19 * 10.1
+    found["runs"][4]["stacks"] = 19
+    assert report_fleet.verdict(found).count("no |") == 5
 
 
 def test_the_summary_of_a_run_is_found_in_what_ansible_prints(importable):
