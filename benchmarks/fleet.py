@@ -21,11 +21,11 @@ STEPS = {
     "ping": ("five modules that do nothing", 0),
     "one-first": ("first backup of an empty stack, without images", 1),
     "one-repeat": ("repeat", 1),
-    "one-tuned": ("repeat with the settings of docs/fleet.md", 1),
+    "one-tuned": ("repeat with other settings of Ansible", 1),
     "one-images": ("repeat with images, for the first time", 1),
     "all-first": ("the others: first backup, without images", 0),
     "all-repeat": ("all: repeat", 0),
-    "all-tuned": ("all: repeat with the settings of docs/fleet.md", 0),
+    "all-tuned": ("all: repeat with other settings of Ansible", 0),
 }
 _ROOT = Path(__file__).resolve().parents[1]
 _HOSTS = str(_ROOT / "tests" / "tools" / "hosts")

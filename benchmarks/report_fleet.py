@@ -51,7 +51,7 @@ def verdict(results: dict) -> str:
     found = [(f"an empty stack, one of {others['stacks']} in a run: wall time, s", most, number(each),
               each <= _SECONDS),
              ("an empty stack, alone in a run: wall time, s", most, number(first["wall"]), first["wall"] <= _SECONDS),
-             ("the same with the settings of docs/fleet.md", most, number(tuned["wall"]), tuned["wall"] <= _SECONDS),
+             ("the same with other settings of Ansible", most, number(tuned["wall"]), tuned["wall"] <= _SECONDS),
              ("an empty stack: tasks over SSH", f"at most {_TASKS}", str(remote(first)), remote(first) <= _TASKS),
              ("stacks in one run", str(STACKS), str(every["stacks"]), every["stacks"] >= STACKS)]
     return table([("target", "wanted", "measured", "reached")]
