@@ -93,6 +93,22 @@ def closed(backup, site, result, prefix="mdl_"):
                             ["database.dump.zst", "database_roles.sql", "filedir.tar.zst"])
 
 
+def test_one_login_is_enough(backup, site, monkeypatch):
+    from ansible_collections.moodleclaude.backup.plugins.module_utils._engines import _dump, postgresql
+
+    logins = []
+
+    def log_in(*words, admin=False):
+        logins.append(admin)
+        return whole_log_in(*words, admin=admin)
+
+    whole_log_in = postgresql.log_in
+    monkeypatch.setattr(postgresql, "log_in", log_in)
+    monkeypatch.setattr(_dump, "log_in", log_in)
+    closed(backup, site, backup())
+    assert logins.count(False) == 1
+
+
 def test_nothing_happens(backup, site, stored):
     name = stored.upload()
     result = backup()
