@@ -367,7 +367,8 @@ def test_paths(tmp_path):
             (folder / path).write_text(word)
     os.chmod(one / "local", 0o711)
     (two / "local" / "claude" / "surplus").mkdir()
-    os.utime(two, ns=(7, 7))
+    for path in (one / "local/claude", two / "local/claude", two):
+        os.utime(path, ns=(7, 7))
     src = pack(one, tmp_path / "tar")
     assert restore(src, two, paths=["local/claude"]).count == 2
     assert (two / "local/claude/version").read_text() == "new" and (two / "local/other").read_text() == "old"
