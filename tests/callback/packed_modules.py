@@ -4,8 +4,8 @@
 """Keeps the modules that Ansible has packed for the next run.
 
 Ansible looks for everything that a module imports and packs it, once in a run of a playbook, and forgets it at the end.
-That is a sixth of all processor time of a backup of a small site, and tests run the same modules hundreds of times. What
-is packed is the same byte for byte; it is kept for as long as no file of it has changed.
+That is a sixth of all processor time of a backup of a small site, and tests run the same modules hundreds of times.
+What is packed is the same; it is kept for as long as no file of it has changed.
 """
 from __future__ import annotations
 

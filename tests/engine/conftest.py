@@ -94,7 +94,7 @@ def module_environment(tmp_path_factory):
     namespace = folder / "ansible_collections" / "moodleclaude"
     namespace.mkdir(parents=True)
     (namespace / "backup").symlink_to(ROOT)
-    return dict(os.environ, PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
+    return dict(os.environ, PYTHONPATH=str(folder), PYTHONPYCACHEPREFIX=str(folder / "bytecode"))
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import re
 
 from . import ignored
 
+_VERSION = "SELECT to_jsonb(current_setting('server_version'))"
 _DATABASES = """
-SELECT json_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding),
+SELECT jsonb_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding),
     'collate', datcollate, 'ctype', datctype, 'connection_limit', datconnlimit, 'privileges', datacl::text,
     'comment', shobj_description(oid, 'pg_database'),
     'settings', (SELECT json_agg(setconfig ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = pg_database.oid)))
@@ -20,7 +21,7 @@ FROM pg_database WHERE NOT datistemplate
 """
 # The password of the server's first role is hashed anew whenever a server is made; logging in proves that it is the same.
 _ROLES = """
-SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole,
+SELECT jsonb_object_agg(rolname, json_build_object('superuser', rolsuper, 'createdb', rolcreatedb, 'createrole', rolcreaterole,
     'login', rolcanlogin, 'limit', rolconnlimit, 'settings',
     (SELECT json_agg(setconfig) FROM pg_db_role_setting WHERE setrole = pg_authid.oid AND setdatabase = 0),
     'password', CASE WHEN oid = 10 THEN NULL ELSE md5(rolpassword) END,
@@ -28,11 +29,11 @@ SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'create
 FROM pg_authid WHERE rolname !~ '^pg_'
 """
 _TABLES = """
-SELECT coalesce(json_agg(json_build_array(schemaname, tablename, format('%I.%I', schemaname, tablename))), '[]')
+SELECT coalesce(jsonb_agg(json_build_array(schemaname, tablename, format('%I.%I', schemaname, tablename))), '[]')
 FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 """
 _SEQUENCES = """
-SELECT coalesce(json_object_agg(format('%I.%I', schemaname, sequencename), last_value), '{}') FROM pg_sequences
+SELECT coalesce(jsonb_object_agg(format('%I.%I', schemaname, sequencename), last_value), '{}') FROM pg_sequences
 """
 
 
@@ -53,25 +54,27 @@ class Postgres:
             raise RuntimeError("%s failed: %s" % (command[0], (output[1] or b"").decode(errors="replace")))
         return (output[0] or b"").decode()
 
-    def sql(self, statement: str, database: str = "postgres") -> str:
+    def sql(self, *statements: str, database: str = "postgres") -> str:
         """Run SQL and return what it prints, without frames."""
-        return self.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement], database).rstrip("\n")
+        each = [word for statement in statements for word in ("-c", statement)]
+        return self.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", *each], database).rstrip("\n")
 
-    def value(self, statement: str, database: str = "postgres"):
-        return json.loads(self.sql(statement, database) or "null")
+    def _values(self, *statements: str, database: str = "postgres") -> list:
+        """Return the one value of jsonb, thus on one line, that each statement gives."""
+        return [json.loads(line or "null") for line in self.sql(*statements, database=database).split("\n")]
 
     def state(self) -> dict:
         """Describe the server: version, roles, and every database but the templates."""
-        databases = self.value(_DATABASES)
+        version, roles, databases = self._values(_VERSION, _ROLES, _DATABASES)
         for name, described in databases.items():
-            tables = self.value(_TABLES, name)
+            tables, sequences = self._values(_TABLES, _SEQUENCES, database=name)
             described["tables"] = self._contents(name, tables)
             described["sequences"] = {
-                sequence: value for sequence, value in self.value(_SEQUENCES, name).items()
+                sequence: value for sequence, value in sequences.items()
                 if not any(sequence.endswith(table + "_id_seq") for table in ignored.TABLES)
             }
             described["schema"] = self._schema(name)
-        return {"version": self.sql("SHOW server_version"), "roles": self.value(_ROLES), "databases": databases}
+        return {"version": version, "roles": roles, "databases": databases}
 
     def _contents(self, database: str, tables: list) -> dict:
         """Return table -> [number of rows, hash of all rows in a fixed order]."""
@@ -86,8 +89,8 @@ class Postgres:
                          % (quoted.replace("'", "''"), _row_expression(plain), quoted, _condition(plain)))
         found = {}
         for start in range(0, len(parts), 100):  # one argument of a program holds 128 KB
-            found.update(self.value("SELECT json_object_agg(name, json_build_array(number, content)) FROM (%s) AS tables"
-                                    % " UNION ALL ".join(parts[start:start + 100]), database))
+            found.update(self._values("SELECT jsonb_object_agg(name, json_build_array(number, content)) FROM (%s) AS tables"
+                                      % " UNION ALL ".join(parts[start:start + 100]), database=database)[0])
         return found
 
     def _schema(self, database: str) -> dict:

@@ -250,7 +250,7 @@ class Site:
         return _checked(["docker", "exec", "-i", "-u", user, self.web, "sh", "-e"], script)
 
     def sql(self, statement: str) -> str:
-        return Postgres(self.engine, self.db).sql(statement, self.dbname)
+        return Postgres(self.engine, self.db).sql(statement, database=self.dbname)
 
     def write(self, path: str, text: str, mode: int = 0o640) -> None:
         """Write a file of root and the web server's group in the web container."""

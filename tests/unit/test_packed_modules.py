@@ -40,14 +40,14 @@ def answer(collection, tmp_path):
         play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"mcb.packed.answer": {}, "register": "got"}, {
             "ansible.builtin.debug": {"msg": "the answer is {{ got.answer }}"}}]}]
         (tmp_path / "play.yml").write_text(json.dumps(play))
-        done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "-c", "local", "-i", "localhost,", tmp_path / "play.yml",
-             "-e", "ansible_python_interpreter=%s" % sys.executable],
-            env=dict(os.environ, ANSIBLE_CONFIG=str(TESTS / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(tmp_path),
-                     ANSIBLE_DEBUG="1", MCB_PACKED_MODULES=str(tmp_path / "kept")), capture_output=True, text=True, check=False)
+        words = [Path(sys.executable).with_name("ansible-playbook"), "-c", "local", "-i", "localhost,",
+                 tmp_path / "play.yml", "-e", "ansible_python_interpreter=%s" % sys.executable]
+        environment = dict(os.environ, ANSIBLE_CONFIG=str(TESTS / "ansible.cfg"), ANSIBLE_DEBUG="1",
+                           ANSIBLE_COLLECTIONS_PATH=str(tmp_path), MCB_PACKED_MODULES=str(tmp_path / "kept"))
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        text = done.stdout.partition('"msg": "the answer is ')[2].partition('"')[0]
-        return text, "ANSIBALLZ: Creating module" in done.stdout
+        said = done.stdout.partition('"msg": "the answer is ')[2]
+        return said.partition('"')[0], "ANSIBALLZ: Creating module" in done.stdout
 
     return run
 
