@@ -78,6 +78,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
                         help=f"of the comparison: {','.join(comparison.STEPS)}")
     parser.add_argument("--repeat", type=int, choices=range(1, 20), metavar="N", default=1,
                         help="rounds of the comparison, each with a fresh site; the median counts")
+    parser.add_argument("--warm", action="store_true",
+                        help="leave the page cache of the machine as it is, for a quick look beside other work")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where to work; 16 GB at full size")
     parser.add_argument("--json", type=Path, help="write the results to this file, too")
     parser.add_argument("--write", action="store_true",
@@ -127,6 +129,8 @@ def remove_everything(folder: Path) -> None:
 def execute(options: argparse.Namespace) -> int:
     check_machine(options)
     meter.adopt_orphans()
+    if options.warm:
+        meter.keep_caches()
     with open(f"/run/{stack.PREFIX}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,6 +25,8 @@ _PSS = re.compile(rb"^Pss:\s+(\d+)", re.MULTILINE)
 _PEAK = re.compile(r"VmHWM:\s+(\d+)")
 _INTERVAL = 0.1  # seconds between two looks at the processes
 
+_keep = False  # the page cache, see keep_caches()
+
 
 @dataclass
 class Measurement:
@@ -61,8 +63,16 @@ def _proc(name: str) -> str:
     return Path("/proc", name).read_text()
 
 
-def drop_caches() -> bool:
-    """Make every step start from the disk. False if this is not permitted."""
+def keep_caches() -> None:
+    """From now on, let every step find in memory what others have read. The page cache belongs to the whole machine."""
+    global _keep
+    _keep = True
+
+
+def drop_caches() -> bool | None:
+    """Make every step start from the disk. False if this is not permitted, None if nobody wants it."""
+    if _keep:
+        return None
     os.sync()
     try:
         Path("/proc/sys/vm/drop_caches").write_text("3")

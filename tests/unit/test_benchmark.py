@@ -10,8 +10,10 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import zlib
@@ -103,6 +105,31 @@ def test_counters_are_read_as_the_kernel_writes_them(meter, monkeypatch):
     monkeypatch.setattr(meter, "_TICKS", 100)
     assert meter.machine_seconds("cpu  100 20 30 9999 888 4 5 6 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n") == 1.65
     assert meter.disk_bytes("pgpgin 5\npgpgout 12\npswpin 7\n") == 12 * 1024
+
+
+@pytest.fixture
+def file_on_disk():
+    """A new file, not in memory as it may be elsewhere."""
+    with tempfile.NamedTemporaryFile(prefix="mcb-", dir="/var/tmp") as file:
+        file.write(bytes(100_000))
+        file.flush()
+        yield file.name
+
+
+def test_a_step_starts_from_the_disk_unless_the_cache_is_to_stay(meter, file_on_disk, monkeypatch):
+    def cached():
+        words = ["fincore", "--raw", "--noheadings", "--output", "PAGES", file_on_disk]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+    monkeypatch.setattr(meter, "_keep", False)
+    if meter.drop_caches() is False:
+        pytest.skip("this machine does not let anybody drop its page cache")
+    assert cached() == 0
+    Path(file_on_disk).read_bytes()
+    assert cached() > 0
+    meter.keep_caches()
+    assert meter.drop_caches() is None
+    assert cached() > 0
 
 
 def test_a_command_is_measured_with_the_memory_of_its_modules(meter, tmp_path):
