@@ -2,17 +2,22 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tests run the modules that Ansible would have packed, and no old ones."""
+"""Tests run the modules that Ansible would have packed, and no old ones, whether they are compiled or not."""
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from ansible.executor.module_common import _CachedModule
 
 TESTS = Path(__file__).resolve().parents[1]
 MODULE = """\
@@ -64,3 +69,43 @@ def test_what_is_not_whole_is_not_kept(answer, tmp_path):
     answer()
     kept = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     assert [path.name.partition("-")[0] for path in kept] == ["ansible_collections.mcb.packed.plugins.modules.answer"]
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Returns a function that reads the kept package of the module, and writes what another function makes of it."""
+
+    def package(change=None):
+        (path,) = (tmp_path / "kept").rglob("ansible_collections.*")
+        module = _CachedModule.load(str(path))
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(module.zip_data))) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        if change:
+            made = io.BytesIO()
+            with zipfile.ZipFile(made, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, change(name, content))
+            dataclasses.replace(module, zip_data=base64.b64encode(made.getvalue())).dump(str(path))
+        return files
+
+    return package
+
+
+def test_the_compiled_form_lies_beside_the_source_and_is_what_runs(answer, kept, collection):
+    assert answer() == ("one", True)
+    files = kept()
+    sources = [name for name in files if name.endswith(".py")]
+    assert len(sources) > 10 and {name + "c" for name in sources} == set(files) - set(sources)
+    for part in ("modules/answer.py", "module_utils/_answer.py"):
+        name = "ansible_collections/mcb/packed/plugins/" + part
+        assert files[name] == (collection / part).read_bytes()
+    kept(lambda name, content: b"raise SystemExit(9)" if name.endswith("_answer.py") else content)
+    assert answer() == ("one", False)
+
+
+def test_another_python_compiles_the_source(answer, kept):
+    assert answer() == ("one", True)
+    kept(lambda name, content: b"\0\0\r\n" + content[4:] if name.endswith(".pyc") else content)
+    assert answer() == ("one", False)
+    kept(lambda name, content: content.replace(b"one", b"two") if name.endswith("_answer.py") else content)
+    assert answer() == ("two", False)
