@@ -48,7 +48,8 @@ def left(engine, tmp_path):
 def test_all_ways_take_all_steps_on_one_site_and_nothing_is_left(benchmark, left, tmp_path):
     results = tmp_path / "results.json"
     steps = ("first", "changed", "restore-in-place", "restore-empty")  # "unchanged" is one more of the same
-    done = benchmark("--json", results, "--steps", ",".join(steps), "--warm")  # the cache is that of all other tests, too
+    # All other tests share the page cache.
+    done = benchmark("--json", results, "--steps", ",".join(steps), "--warm")
     assert done.returncode == 0, done.stderr
     found = json.loads(results.read_text())
     runs = {(run["step"], run["way"]): run for run in found["runs"]}  # the benchmark itself has proved their results
@@ -67,7 +68,8 @@ def test_all_ways_take_all_steps_on_one_site_and_nothing_is_left(benchmark, left
     assert runs["changed", "ours"]["new_bytes"] > 0
     assert {floor["floor"] for floor in found["floors"]} == {
         "images", "database", "code", "ansible", "load", "load images"}
-    for part in ("The page cache was left as it was", "| wall time, s ", "| target, on 2 cores", "repeat, 1 % new files", "ours     █", "| restic: part, s "):
+    for part in ("The page cache was left as it was", "| wall time, s ", "| target, on 2 cores", "repeat, 1 % new files",
+                 "ours     █", "| restic: part, s "):
         assert part in done.stdout
     assert left() == []
 

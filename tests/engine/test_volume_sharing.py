@@ -53,7 +53,7 @@ def archived(ok, tmp_path):
 
 @contextlib.contextmanager
 def kept_young(path):
-    """Make a link, and change its times again and again for as long as this is entered; a busy machine is slow to look."""
+    """Make a link, and change its times all the while: a busy machine may be slow to look at it."""
     os.symlink("nowhere", path)
     ended = threading.Event()
 
