@@ -129,7 +129,8 @@ def wheels_of(base: Base) -> Path:
         partial.mkdir()
         for requirement in base.wheels:
             for source in SOURCE_ONLY.get(requirement.split("==")[0], ()):
-                run(pip("wheel", "--no-deps", "--wheel-dir", str(partial), source))
+                # Where the package `wheel` is not installed, older versions of pip fail without this option.
+                run(pip("wheel", "--use-pep517", "--no-deps", "--wheel-dir", str(partial), source))
         run(pip("download", "--find-links", str(partial), *wheels_for_debian(), "--dest", str(partial), *base.wheels))
     return folder
 
