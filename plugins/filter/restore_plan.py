@@ -155,6 +155,14 @@ def commit_jobs(plan, transport):
          "args": {"transaction": plan["transaction"], "phase": "commit"}}]
 
 
+def touching(paths, mounts):
+    """Return those of the paths (list of str) that are one of the mounts (list of str), above one, or below one."""
+    def within(one, other):
+        return one == other or one.startswith(other.rstrip("/") + "/")
+
+    return [path for path in paths if any(within(path, mount) or within(mount, path) for mount in mounts)]
+
+
 def layer_jobs(layers, created, options):
     """Return the jobs that fill the writable layers (list of artefacts) of containers that were just created.
 
@@ -205,5 +213,5 @@ class FilterModule:
             "base_jobs": base_jobs, "with_containers": with_containers, "already_there": already_there,
             "compare_jobs": compare_jobs, "different": different, "prepare_jobs": prepare_jobs,
             "filedir_job": filedir_job, "phase_jobs": phase_jobs, "switch_jobs": switch_jobs,
-            "layer_jobs": layer_jobs, "commit_jobs": commit_jobs,
+            "layer_jobs": layer_jobs, "commit_jobs": commit_jobs, "touching": touching,
         }

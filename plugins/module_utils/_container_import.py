@@ -29,8 +29,11 @@ def restore(engine, params, check_mode):
         raise UsageError("'%s' is no name for a transaction" % (transaction or ""),
                          "Use 1 to 32 lower-case letters and digits.")
     work = Recreation(engine, transaction, check_mode)
-    if phase in ("commit", "rollback"):
-        getattr(work, phase)(params["containers"])
+    if phase == "commit":
+        work.commit(params["containers"])
+        return work.result()
+    if phase == "rollback":
+        work.rollback(params["containers"], params["keep_new"])
         return work.result()
     work.read(load(params["src"]), params["containers"], params["recreate"], params["ready"])
     work.stop_timeout = params["stop_timeout"]
@@ -69,6 +72,7 @@ IMPORT = Call(
         "containers": {"type": "list", "elements": "str"},
         "recreate": {"type": "list", "elements": "str", "default": []},
         "ready": {"type": "list", "elements": "str", "default": []},
+        "keep_new": {"type": "bool", "default": False},
         "check_images": {"type": "bool", "default": True},
         "phase": {"type": "str", "choices": ["all", "prepare", "switch", "commit", "rollback"], "default": "all"},
         "transaction": {"type": "str"},

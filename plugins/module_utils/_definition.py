@@ -245,6 +245,24 @@ def _comparable(key, value):
     return value
 
 
+def moved(one, other):
+    """Return the paths (sorted list of str) at which two definitions have something else mounted, or only one has."""
+    mounts, others = _sources(one), _sources(other)
+    return sorted(path for path in set(mounts) | set(others) if mounts.get(path) != others.get(path))
+
+
+def _sources(definition):
+    """Return what is mounted where (dict of path in the container to a volume's name, a path on the host or a kind)."""
+    host = definition["host_config"]
+    found = {path: "tmpfs" for path in host.get("Tmpfs", ())}
+    for entry in list(host.get("Binds", ())) + definition["anonymous_volumes"]:
+        source, path = entry.split(":")[:2]
+        found[path] = source
+    for mount in host.get("Mounts", ()):
+        found[mount["Target"]] = mount.get("Source") or mount.get("Type")
+    return {path.rstrip("/"): source.rstrip("/") or "/" for path, source in found.items()}
+
+
 def referenced(definition):
     """Return the names of the containers whose namespaces, links or volumes this one uses (set of str)."""
     host = definition["host_config"]

@@ -13,7 +13,7 @@ import os
 import posixpath
 import uuid
 
-from . import _naming
+from . import _json_file, _naming
 from ._errors import CommandError, LockedError
 from ._stream import PartialFile
 
@@ -90,6 +90,12 @@ def resume_dead(engine, root):
         finally:
             lock.release(token)
     return resumed
+
+
+def stopped(root, stack):
+    """Return the names (list of str) of the containers that a backup has stopped, and that will be started again."""
+    found = _json_file.read(_record(root, stack)) or {}
+    return found["containers"] if found.get("mode") == "stopped" else []
 
 
 def held(root, stack):

@@ -38,6 +38,7 @@ class Recreation:
         self._differences = {}
         self._missing_binds = []
         self._absent = []
+        self._moved = {}
 
     def result(self):
         """Return what was done, or would be done, as a dict for exit_json."""
@@ -50,6 +51,7 @@ class Recreation:
             "actions": self._actions,
             "differences": self._differences,
             "absent": self._absent,
+            "moved": self._moved,
             "missing_binds": self._missing_binds,
             "warnings": self._warnings,
             "diff": {"before": "", "after": lines},
@@ -91,7 +93,8 @@ class Recreation:
                 replaced[name] = None
                 continue
             recorded = self.definitions[name]
-            fields = _definition.compare(recorded, self._as_recorded(present, names, recorded))
+            described = self._as_recorded(present, names, recorded)
+            fields = _definition.compare(recorded, described)
             # A container keeps hold of another one by ID, so it has to follow when that one is made anew.
             fields.extend("uses %s" % other for other in sorted(_definition.referenced(recorded)) if other in replaced)
             if not fields and name in self._recreate and not self._is_ours(name):
@@ -99,6 +102,8 @@ class Recreation:
             if fields:
                 replaced[name] = present
                 self._differences[name] = fields
+            if _definition.moved(recorded, described):
+                self._moved[name] = _definition.moved(recorded, described)
         return replaced
 
     def _is_ours(self, name):
@@ -215,12 +220,24 @@ class Recreation:
             present = replaced.get(name)
             # One that merely differs is needed as it is until it is replaced with the others.
             new = name in replaced and (present is None or self._is_ours(name))
+            if name in self._moved:
+                self._warnings.append("Container '%s' has something else mounted than recorded at %s; it is needed with what "
+                                      "it has now." % (name, ", ".join(self._moved[name])))
             if new:
                 self._refuse_impossible_mounts([name])
                 self._set_aside(name, present)
                 self._do("create container %s" % name, self._create, name)
             if new or not find_exact(self.engine, name)["State"]["Running"]:
-                self._do("start container %s" % name, self.engine.start, name)
+                self._do("start container %s" % name, self._start_ready, name, new)
+
+    def _start_ready(self, name, new):
+        try:
+            self.engine.start(name)
+        except BackupError:
+            # Nothing has been done in it yet, and a rollback could not start it to look.
+            if new:
+                self.engine.remove_container(name)
+            raise
 
     # --- switch ---------------------------------------------------------------------------------------------------
 
@@ -309,9 +326,13 @@ class Recreation:
             for marker in self._markers("network", None):
                 self._forget(marker)
 
-    def rollback(self, subset):
-        """Remove what this transaction created and put back what it set aside."""
-        markers = self._markers("container", subset)
+    def rollback(self, subset, keep_new=False):
+        """Remove what this transaction created and put back what it set aside.
+
+        :param keep_new: bool, what was created where nothing was before stays for another rollback.
+        """
+        markers = [marker for marker in self._markers("container", subset)
+                   if not (keep_new and marker["before"] == "absent")]
         back = {marker["name"]: self._put_back(marker) for marker in markers}
         stopped = {
             marker["name"]: _definition.from_inspect(dict(back[marker["name"]], Name="/" + marker["name"]))
@@ -323,7 +344,7 @@ class Recreation:
         # Only now: a rollback that is cut off must still know what ran.
         for marker in markers:
             self._forget(marker)
-        if not self._markers("container", None):
+        if not keep_new and not self._markers("container", None):
             for marker in self._markers("network", None):
                 self._remove_network(marker)
 

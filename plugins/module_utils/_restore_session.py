@@ -23,16 +23,24 @@ def work(engine, params, check_mode):
         return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
     if state == "begun":
         engine.ensure_reachable()  # nothing is held if it cannot be reached
-        begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], params["plan"])
+        running = _running(engine, params["plan"].get("containers", ()), _pause.stopped(root, stack))
+        plan = dict(params["plan"], running=running)
+        begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], plan)
         engine.remove_helpers(begun["lock"])
         _pause.resume(engine, root, stack)  # a backup that was cut off may have left the site held still
-        return dict(begun, changed=True, run=token)
+        return dict(begun, changed=True, run=token, **({} if begun["unfinished"] else {"running": running}))
     if state == "proved":
         return {"changed": _backup_set.prove_restore(root, stack, token)}
     record = _backup_set.read_record(root, stack)
     ended = _backup_set.end_restore(root, stack, token, finished=state == "finished")
     note = ended and record and state == "finished"
     return {"changed": ended, "warnings": _outcome.note_restored(root, stack, record) if note else []}
+
+
+def _running(engine, names, stopped):
+    """Return those of the containers (list of names) that run, or would if a backup had not stopped them."""
+    found = {name: engine.find_container(name) for name in names}
+    return [name for name in names if found[name] and (found[name]["State"]["Running"] or name in stopped)]
 
 
 SESSION = Call(

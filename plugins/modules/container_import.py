@@ -61,11 +61,19 @@ options:
   ready:
     description:
       - Names of containers that have to run for what is prepared next, such as the database. O(phase=prepare) creates
-        those that are missing, and starts those that are stopped.
+        those that are missing, and starts those that are stopped. One that was created and cannot be started is removed
+        again.
       - Those that O(containers) leaves out are not meant.
     type: list
     elements: str
     default: []
+    version_added: 0.2.0
+  keep_new:
+    description:
+      - With O(phase=rollback), containers that were created where none was before stay, and so do networks. Another
+        rollback without this removes them.
+    type: bool
+    default: false
     version_added: 0.2.0
   transaction:
     description:
@@ -138,6 +146,14 @@ differences:
   returned: success
   type: dict
   sample: {school-db-1: [config.Env, image]}
+moved:
+  description:
+    - For each container that has something else mounted than the record says, the paths in it. It has other files there
+      than the recreated container would have.
+  returned: success
+  type: dict
+  sample: {school-db-1: [/var/lib/postgresql/data]}
+  version_added: 0.2.0
 missing_binds:
   description:
     - Paths on the Docker host that the containers mount and that do not exist. They have to be restored before the

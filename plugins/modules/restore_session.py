@@ -56,7 +56,9 @@ options:
       - Required if O(state=begun).
     type: str
   plan:
-    description: What is being restored to where; returned to a later run in RV(unfinished).
+    description:
+      - What is being restored to where; returned to a later run in RV(unfinished).
+      - If it has a list C(containers), those of them that run are added as C(running).
     type: dict
     default: {}
   lock_timeout:
@@ -86,6 +88,12 @@ run:
   description: The text as given.
   type: str
   returned: O(state=begun)
+running:
+  description: Those of the containers that O(plan) names that ran; one that a backup is keeping stopped counts as running.
+  type: list
+  elements: str
+  returned: O(state=begun), if no earlier restore is unfinished
+  version_added: 0.2.0
 unfinished:
   description: C(backup), C(transaction), C(plan) and C(proved) of an earlier restore that did not end, or null.
   type: dict

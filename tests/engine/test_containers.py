@@ -217,7 +217,7 @@ class Killing:
 
 def options(source, phase, transaction, **changes):
     defaults = {"src": source, "containers": None, "recreate": [], "phase": phase, "transaction": transaction,
-                "state": "started", "stop_timeout": 5, "check_images": True, "ready": []}
+                "state": "started", "stop_timeout": 5, "check_images": True, "ready": [], "keep_new": False}
     return dict(defaults, **changes)
 
 
@@ -346,10 +346,52 @@ def test_killed_while_it_is_made_ready(engine, changed_stack):
     assert at > 4
 
 
+def test_what_cannot_be_started_early_is_not_left_behind(engine, create, export, prefix):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        name = create(prefix + "-port", start=False, ExposedPorts={"80/tcp": {}}, host_config={
+            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}})
+        source = export(name)
+        engine.remove_container(name)
+        transaction = "t" + os.urandom(4).hex()
+        with pytest.raises(BackupError, match=port):
+            ready(engine, {"source": source}, transaction, name)
+        assert engine.find_container(name) is None
+        _container_import.restore(engine, options(None, "rollback", transaction), False)
+        assert leftovers(engine, transaction) == []
+
+
 def test_only_what_is_recorded_can_be_made_ready(engine, changed_stack):
     with pytest.raises(NotFoundError, match="The record does not describe nobody"):
         ready(engine, changed_stack, "t1", "nobody")
     assert leftovers(engine, "t1") == []
+
+
+def test_what_is_new_can_stay_for_a_later_rollback(engine, changed_stack):
+    web, gone, transaction = changed_stack["web"], changed_stack["gone"], "t" + os.urandom(4).hex()
+    run_phases(engine, changed_stack, transaction, ("prepare", "switch"))
+    for _time in range(2):
+        _container_import.restore(engine, options(None, "rollback", transaction, containers=[web, gone], keep_new=True), False)
+        assert engine.container(web)["Id"] == changed_stack["id"] and engine.container(web)["State"]["Running"]
+        assert engine.container(gone)["State"]["Running"] and engine.network(changed_stack["network"])
+    run_phases(engine, changed_stack, transaction, ("rollback",))
+    assert_as_before(engine, changed_stack, transaction)
+
+
+def test_other_mounts_are_told(engine, create, export, prefix, volume):
+    name, (data, _folder), (other, _folder) = prefix + "-a", volume("data"), volume("other")
+    create(name, host_config={"Binds": ["%s:/data" % data]})
+    source = export(name)
+    engine.remove_container(name)
+    create(name, host_config={"Binds": ["%s:/data" % other]})
+    result = ready(engine, {"source": source}, "t" + os.urandom(4).hex(), name)
+    assert result["moved"] == {name: ["/data"]}
+    assert "Container '%s' has something else mounted than recorded at /data" % name in result["warnings"][0]
+    engine.remove_container(name)
+    create(name, Env=["STATE=present"], host_config={"Binds": ["%s:/data" % data]})
+    assert ready(engine, {"source": source}, "t" + os.urandom(4).hex(), name)["moved"] == {}
 
 
 def test_commit_ends_it(engine, changed_stack):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -81,6 +82,21 @@ def forge(site):
     yield forged
     for path in made:
         shutil.rmtree(path)
+
+
+@pytest.fixture
+def forge_database(site, forge):
+    """A function that makes a backup whose record of the database's container is changed by edit(definition)."""
+
+    def forged(edit):
+        def changed(folder, _metadata):
+            record = json.loads((folder / "container_info.json").read_text())
+            edit(record["containers"][site.db]["definition"])
+            (folder / "container_info.json").write_text(json.dumps(record))
+
+        return forge(changed)
+
+    return forged
 
 
 def traces(site):
@@ -178,16 +194,46 @@ def test_proof_fails(site, settings, changed, forge):
           "site identifier", "another site's", touched=True)
 
 
+def test_database_container_that_cannot_be_created(site, settings, changed, forge_database):
+    """When the rollback begins, no container has the database's name."""
+    def edit(definition):
+        definition["host_config"]["NanoCpus"] = 10**15
+
+    fails(site, settings, changed, forge_database(edit), "Stop the site, switch its files and its database", "CPUs",
+          touched=True)
+
+
+def test_database_container_that_cannot_be_started(site, settings, original, changed, forge_database):
+    """Nor what did not run before."""
+    tools = site.engine.containers.get("%s-tools" % site.name)
+    assert original["containers"][tools.name]["running"]
+    tools.stop()
+    stopped = site.state()
+    try:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+
+            def edit(definition):
+                definition["config"]["ExposedPorts"] = {"5432/tcp": {}}
+                definition["host_config"]["PortBindings"] = {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
+
+            fails(site, settings, stopped, forge_database(edit), "start the site", port, touched=True)
+    finally:
+        tools.start()
+
+
 def web_id(site, running=False):
     """Return the ID of the web container (str), or None if there is none, or if it has to run and does not."""
     found = site.engine.api.containers(all=not running, filters={"name": "^/%s$" % site.web})
     return found[0]["Id"] if found else None
 
 
-def kill_at(site, settings, point):
-    """Kill a restore of the good backup as soon as it has come to a point."""
+def kill_at(site, settings, point, name="good"):
+    """Kill a restore of a backup as soon as it has come to a point."""
     before = web_id(site)
-    play = Play("restore", dict(settings, moodle_backup_name="good"))
+    play = Play("restore", dict(settings, moodle_backup_name=name))
     if point == "database loaded":
         play.wait_for(lambda: int(site.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_mb\\_%'")), point)
     elif point == "site started":
@@ -202,8 +248,12 @@ def kill_at(site, settings, point):
 
 @pytest.mark.parametrize("point", ["database loaded", "files unpacked", "files switched", "containers set aside",
                                    "site started"])
-def test_killed_and_rolled_back(site, settings, changed, point):
-    kill_at(site, settings, point)
+def test_killed_and_rolled_back(site, settings, changed, point, forge_database):
+    def edit(definition):
+        definition["config"]["Labels"] = dict(definition["config"].get("Labels", {}), other="label")
+
+    # So the database's container is among them.
+    kill_at(site, settings, point, forge_database(edit) if point == "containers set aside" else "good")
     if point == "files switched":
         # The site is stopped now; whoever tries something else is told what to do.
         code, output = run("backup", settings)
@@ -234,6 +284,33 @@ def test_killed_and_done_again(site, settings, original, empty, point):
     assert differences(original, site.state()) == []
     assert traces(site) == []
     site.visit()
+
+
+def test_database_whose_files_have_moved(site, settings, original, forge, engine):
+    """The dump goes to where the files are now, and no other container takes over."""
+    other = "%s-elsewhere" % site.name
+
+    def edit(folder, _metadata):
+        text = (folder / "container_info.json").read_text()
+        there = "%s-dbdata" % site.name
+        assert text.count('"%s"' % there) and text.count("%s:/var/lib/postgresql/data" % there)
+        (folder / "container_info.json").write_text(
+            text.replace('"%s"' % there, '"%s"' % other).replace("%s:/var" % there, "%s:/var" % other))
+
+    if differences(original, site.state()) == []:
+        site.change()
+    before = site.engine.containers.get(site.db)
+    try:
+        code, output = run("restore", dict(settings, moodle_backup_name=forge(edit)))
+        assert code == 0, output
+        assert "Container '%s' has something else mounted than recorded at /var/lib/postgresql/data" % site.db in output
+        assert differences(original, site.state()) == []
+        after = site.engine.containers.get(site.db)
+        assert (after.id, after.attrs["State"]["StartedAt"]) == (before.id, before.attrs["State"]["StartedAt"])
+        assert traces(site) == []
+    finally:
+        if engine.volume(other):
+            engine.remove_volume(other)
 
 
 def test_what_was_replaced_cannot_be_removed(site, settings, original):

@@ -160,6 +160,14 @@ def test_committing_is_for_the_containers_too():
     assert accepted(made)["commit the containers"] == {"transaction": "r1", "phase": "commit"}
 
 
+@pytest.mark.parametrize(("path", "mount", "touches"), [
+    ("/srv/data", "/srv/data", True), ("/srv/data", "/srv", True), ("/srv", "/srv/data", True), ("/srv/data", "/", True),
+    ("/srv/data", "/srv/dat", False), ("/srv/data", "/srv/data2", False)])
+def test_paths_touch_a_mount_that_is_theirs_or_around_or_in_them(path, mount, touches):
+    assert restore_plan.touching([path, "/other"], [mount]) == [path] * touches + ["/other"] * (mount == "/")
+    assert restore_plan.touching([path], []) == []
+
+
 def test_the_layer_of_a_new_container_is_filled_at_once():
     stored = dict(FILES, tree={"container": "web", "path": "/data/filedir", "storage": "layer"})
     other = dict(CODE, file="other.tar.zst", tree=dict(CODE["tree"], container="web2"))
@@ -178,4 +186,4 @@ def test_all_are_offered_as_filters():
     offered = restore_plan.FilterModule().filters()
     assert all(getattr(restore_plan, name) is function for name, function in offered.items())
     assert {"base_jobs", "with_containers", "already_there", "compare_jobs", "different", "prepare_jobs", "filedir_job",
-            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs"} == set(offered)
+            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs", "touching"} == set(offered)

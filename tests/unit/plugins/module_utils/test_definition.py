@@ -225,3 +225,20 @@ def test_network_from_inspect():
 def test_volume_from_inspect():
     inspect = {"Name": "v", "Driver": "local", "Options": None, "Labels": None, "Mountpoint": "/x", "Scope": "local"}
     assert _definition.volume_from_inspect(inspect) == {"Name": "v", "Driver": "local", "Options": {}, "Labels": {}}
+
+
+def test_other_mounts_are_found():
+    def mounts(mounted=(), **changes):
+        inspect = inspected(**changes)
+        inspect["Mounts"] = list(mounted)
+        return _definition.from_inspect(inspect)
+
+    def anonymous(name):
+        return {"Type": "volume", "Name": name, "Destination": "/var", "RW": True}
+
+    one = mounts([anonymous(ANONYMOUS)], Mounts=[{"Type": "volume", "Source": "code", "Target": "/code"}])
+    assert _definition.moved(one, one) == []
+    # How it is mounted is not where from.
+    assert _definition.moved(one, mounts([anonymous(ANONYMOUS)], Binds=["data:/data:ro", "/srv:/srv", "code:/code/"])) == []
+    assert _definition.moved(one, mounts([anonymous("f" * 64)], Binds=["new:/data", "/srv/:/srv"], Tmpfs=None)) == [
+        "/code", "/data", "/run", "/var"]
