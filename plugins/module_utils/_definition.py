@@ -254,7 +254,7 @@ def moved(one, other):
 def _sources(definition):
     """Return what is mounted where (dict of path in the container to a volume's name, a path on the host or a kind)."""
     host = definition["host_config"]
-    found = {path: "tmpfs" for path in host.get("Tmpfs", ())}
+    found = dict.fromkeys(host.get("Tmpfs", ()), "tmpfs")
     for entry in list(host.get("Binds", ())) + definition["anonymous_volumes"]:
         source, path = entry.split(":")[:2]
         found[path] = source

@@ -221,8 +221,8 @@ class Recreation:
             # One that merely differs is needed as it is until it is replaced with the others.
             new = name in replaced and (present is None or self._is_ours(name))
             if name in self._moved:
-                self._warnings.append("Container '%s' has something else mounted than recorded at %s; it is needed with what "
-                                      "it has now." % (name, ", ".join(self._moved[name])))
+                self._warnings.append("Container '%s' has something else mounted than recorded at %s; it is needed "
+                                      "with what it has now." % (name, ", ".join(self._moved[name])))
             if new:
                 self._refuse_impossible_mounts([name])
                 self._set_aside(name, present)

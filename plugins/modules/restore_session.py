@@ -89,7 +89,8 @@ run:
   type: str
   returned: O(state=begun)
 running:
-  description: Those of the containers that O(plan) names that ran; one that a backup is keeping stopped counts as running.
+  description:
+    - Those of the containers that O(plan) names that ran. One that a backup is keeping stopped counts as running.
   type: list
   elements: str
   returned: O(state=begun), if no earlier restore is unfinished

@@ -161,7 +161,8 @@ def test_committing_is_for_the_containers_too():
 
 
 @pytest.mark.parametrize(("path", "mount", "touches"), [
-    ("/srv/data", "/srv/data", True), ("/srv/data", "/srv", True), ("/srv", "/srv/data", True), ("/srv/data", "/", True),
+    ("/srv/data", "/srv/data", True), ("/srv/data", "/srv", True), ("/srv", "/srv/data", True),
+    ("/srv/data", "/", True),
     ("/srv/data", "/srv/dat", False), ("/srv/data", "/srv/data2", False)])
 def test_paths_touch_a_mount_that_is_theirs_or_around_or_in_them(path, mount, touches):
     assert restore_plan.touching([path, "/other"], [mount]) == [path] * touches + ["/other"] * (mount == "/")

@@ -239,6 +239,7 @@ def test_other_mounts_are_found():
     one = mounts([anonymous(ANONYMOUS)], Mounts=[{"Type": "volume", "Source": "code", "Target": "/code"}])
     assert _definition.moved(one, one) == []
     # How it is mounted is not where from.
-    assert _definition.moved(one, mounts([anonymous(ANONYMOUS)], Binds=["data:/data:ro", "/srv:/srv", "code:/code/"])) == []
+    otherwise = mounts([anonymous(ANONYMOUS)], Binds=["data:/data:ro", "/srv:/srv", "code:/code/"])
+    assert _definition.moved(one, otherwise) == []
     assert _definition.moved(one, mounts([anonymous("f" * 64)], Binds=["new:/data", "/srv/:/srv"], Tmpfs=None)) == [
         "/code", "/data", "/run", "/var"]
