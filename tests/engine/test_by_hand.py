@@ -30,11 +30,14 @@ PAGE = Page(Path(__file__).resolve().parents[2] / "docs/backup-format.md")
 EXAMPLE = "/var/backups/moodleclaude/backups/school_20250131_201530"
 
 # One site has its code in the container, its data on a volume, a companion, files beside the compose file, and images that
-# nobody else has; the other one has all of its files in folders of the host.
+# nobody else has; the other one has all of its files in folders of the host, and a dump in plain format. With both, the
+# names of the database and its owner have to be quoted wherever they are used.
 LAYOUTS = {
-    "volumes": ({"companion": True, "project": "mcb-byhand", "own_images": True, "odd_names": True}, {}),
-    "folders": ({"code": "bind", "data": "bind", "dbname": 'sch"ool', "dbuser": "moodle owner"},
-                {"moodle_backup_self_contained": True, "moodle_backup_compression": "gzip", "moodle_backup_images": False}),
+    "volumes": ({"companion": True, "project": "mcb-byhand", "own_images": True, "odd_names": True}, {},
+                "database.dump.zst"),
+    "folders": ({"code": "bind", "data": "bind"},
+                {"moodle_backup_self_contained": True, "moodle_backup_compression": "gzip",
+                 "moodle_backup_images": False, "moodle_backup_database_format": "plain"}, "database.sql.gz"),
 }
 
 
@@ -43,8 +46,8 @@ def backed_up(request, require_image):
     """A site, what it was, and the folder of its backup."""
     for image in ("moodle", "postgresql:15", "tiny"):
         require_image("moodleclaude-test/%s" % image)
-    layout, settings = LAYOUTS[request.param]
-    site = Site("mcb-byhand", **layout)
+    layout, settings, dump = LAYOUTS[request.param]
+    site = Site("mcb-byhand", dbname='sch"ool', dbuser="moodle owner", **layout)
     try:
         site.destroy()
         site.create()
@@ -54,7 +57,9 @@ def backed_up(request, require_image):
         code, output = run("backup", dict(
             settings, moodle_backup_root=str(site.backups), moodle_backup_container=site.web, moodle_backup_name="one"))
         assert code == 0, output[-3000:]
-        yield site, site.state(), site.backups / "backups" / "one"
+        folder = site.backups / "backups" / "one"
+        assert [path.name for path in folder.glob("database.*")] == [dump]
+        yield site, site.state(), folder
     finally:
         site.destroy()
 
