@@ -72,7 +72,8 @@ options:
         default: false
       repository:
         description:
-          - Where the repository of V(kind=restic) is, as restic writes it - a path, C(sftp:), C(rest:), C(s3:).
+          - Where the repository of V(kind=restic) is, as restic writes it - a path, C(sftp:), C(rest:), C(s3:). Each
+            host needs one of its own.
         type: str
       password:
         description: The password of the repository. It reaches restic by its environment.

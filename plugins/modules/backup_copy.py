@@ -86,7 +86,7 @@ EXAMPLES = r"""
     copies:
       - name: bucket
         kind: restic
-        repository: s3:https://s3.example.com/moodle-backups
+        repository: "s3:https://s3.example.com/moodle-{{ inventory_hostname }}"
         password: "{{ vault_restic_password }}"
         environment:
           AWS_ACCESS_KEY_ID: "{{ vault_s3_id }}"
