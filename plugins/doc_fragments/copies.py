@@ -25,7 +25,8 @@ options:
           - V(rsync) is a folder with the same layout as O(root), on a host that SSH reaches, or on this one, for
             example on a mounted disk.
           - V(restic) is a repository of restic (0.14 or newer), which has to be installed. It is encrypted.
-          - V(controller) is such a folder on the control node, which reaches the host by SSH or is the host.
+          - V(controller) is such a folder on the control node, which is the host, or reaches it by SSH with a key, as
+            root or as a user with C(sudo) without a password.
         type: str
         choices: [rsync, restic, controller]
         required: true
