@@ -14,6 +14,7 @@ import copy
 import itertools
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,7 +136,15 @@ def check_expressions(workflow: dict) -> Iterator[str]:
         yield "a secret that is not in the environment of one step"
 
 
-CHECKS = (check_targets, check_jobs, check_actions, check_permissions, check_expressions)
+def check_tags(workflow: dict) -> Iterator[str]:
+    """What a tag starts has that tag already and asks for no other, see test_a_checkout_of_a_tag_has_the_tag."""
+    by_tag = "workflow_call" in workflow["on"] or "tags" in (workflow["on"].get("push") or {})
+    for name, _job, step in steps(workflow):
+        if by_tag and step.get("with", {}).get("fetch-tags", False) is not False:
+            yield "%s: fetches the tag that started it twice, which git refuses" % name
+
+
+CHECKS = (check_targets, check_jobs, check_actions, check_permissions, check_expressions, check_tags)
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -177,6 +186,34 @@ def test_a_release_is_tested_and_built_before_it_is_published():
     assert set(workflow["jobs"]["publish"]["needs"]) == {"test", "archive"}
 
 
+# --- what they rely on ----------------------------------------------------------------------------------------------
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    return subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("tags_too", [False, True])
+def test_a_checkout_of_a_tag_has_the_tag(tags_too, tmp_path):
+    """For a run that a tag has started, actions/checkout fetches the commit into the ref of the tag, without other tags
+    unless fetch-tags is set. `make release` needs no more. With it, an annotated tag would come to that ref, too."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
+        git(folder, "init", "-q")
+    git(there, "commit", "-q", "--allow-empty", "-m", "x")
+    git(there, "tag", "-a", "-m", "1.0.0", "1.0.0")
+    commit = git(there, "rev-parse", "HEAD").stdout.strip()
+    options = ["--prune", "--no-recurse-submodules", "--depth=1", "file://%s" % there]
+    fetched = git(here, "fetch", *([] if tags_too else ["--no-tags"]), *options, "+%s:refs/tags/1.0.0" % commit)
+    if tags_too:
+        assert fetched.returncode != 0 and "Cannot fetch both" in fetched.stderr
+        return
+    assert git(here, "checkout", "-q", "--force", "refs/tags/1.0.0").returncode == 0
+    assert git(here, "tag", "--points-at", "HEAD").stdout.split() == ["1.0.0"]  # what tests/tools/release asks
+
+
 # --- workflows that break them --------------------------------------------------------------------------------------
 
 
@@ -197,6 +234,7 @@ def run(script: str) -> list[dict]:
 MATRIX = {"matrix": {"k": ["engine", "no"]}}
 CHECKOUT = {"uses": "actions/checkout@v5"}
 SAFE = {**CHECKOUT, "with": {"persist-credentials": False}}
+TAGS = {**CHECKOUT, "with": {"persist-credentials": False, "fetch-tags": True}}
 SECRET = {"run": "publish", "env": {"TOKEN": "${{ secrets.TOKEN }}"}}
 BROKEN = [
     (check_targets, workflow({"a": job(steps=run("true && sudo make no"))}), "there is no `make no`"),
@@ -215,6 +253,7 @@ BROKEN = [
     (check_expressions, workflow({"a": job(steps=run("echo ${{ github.event.issue.title }}"))}), "a: `github.event."),
     (check_expressions, workflow({"a": job(steps=[SECRET])}), "a: takes a secret without anybody's approval"),
     (check_expressions, workflow({"a": job(env=SECRET["env"])}), "a secret that is not in the environment of one step"),
+    (check_tags, workflow({"a": job(steps=[TAGS])}, on={"push": {"tags": ["*"]}}), "a: fetches the tag that started"),
 ]
 
 
