@@ -431,3 +431,26 @@ def test_what_is_to_go_goes_and_nothing_else(awx, build, built):
     assert awx.attached("workflow_job_template_nodes", "let sites go on", "always_nodes") == ["report"]
     assert "changed=0 " in build(files=(), **changes)
     assert awx.writes() == []
+
+
+def test_a_schedule_of_the_same_name_of_others_stays(awx, build, built):
+    """While ours is there, in later runs with the same file, and when our template has gone, too."""
+    def make(endpoint: str, **fields: object) -> int:
+        return awx.answer("POST", "/api/v2/%s/" % endpoint, {}, fields)[1]["id"]
+
+    (ours,), (workflow,) = (named(part, name) for part, name in (
+        ("schedules", "Moodle backup, every night"), ("workflows", "Moodle backup, every day")))
+    others = make("organizations", name="Others")
+    project = make("projects", name="p", organization=others, scm_type="git", scm_url="x")
+    inventory = make("inventories", name="i", organization=others)
+    template = make("job_templates", name=ours["template"], project=project, inventory=inventory, playbook="list.yml")
+    kept = make("schedules", name=ours["name"], unified_job_template=template,
+                rrule="DTSTART:20240101T020000Z RRULE:FREQ=DAILY;INTERVAL=1")
+    only = dict(some("organization", "token"), moodle_backup_awx_schedules=[dict(ours, state="absent")])
+    assert len(awx.store["schedules"]) == 2
+    assert "changed=1 " in build(files=(), **only)
+    assert list(awx.store["schedules"]) == [kept]
+    only["moodle_backup_awx_workflows"] = [dict(workflow, state="absent", notify={})]
+    assert "changed=1 " in build(files=(), **only)
+    assert "changed=0 " in build(files=(), **only)
+    assert awx.writes() == [] and list(awx.store["schedules"]) == [kept]
