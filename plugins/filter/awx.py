@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import yaml
 from ansible.errors import AnsibleFilterError
+
+from ansible_collections.moodleclaude.backup.plugins.plugin_utils._yaml_texts import stays_text
 
 _ENCRYPTED = "$encrypted$"  # what AWX shows in the place of a secret
 _PREFIX = re.compile(r"^moodle_backup_(setup_|schedule_|restore_|repository_)?")
@@ -166,20 +167,12 @@ def awx_inputs(inputs, name=""):
     :param inputs: dict. :param name: str, of the credential, for the message.
     :raises AnsibleFilterError: an input that would not arrive as the text that it is.
     """
-    altered = sorted(key for key, value in inputs.items() if value != "" and not _stays_text(value))
+    altered = sorted(key for key, value in inputs.items() if value != "" and not stays_text(value))
     if altered:
         raise AnsibleFilterError(
             "credential %s: what is in %s looks like a number, a date, a truth value or nothing, so jobs would get it "
             "altered; choose another one" % (name, ", ".join(altered)))
     return inputs
-
-
-def _stays_text(value):
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.resolve(yaml.ScalarNode, str(value), (True, False)) == "tag:yaml.org,2002:str"
-    finally:
-        loader.dispose()
 
 
 def awx_same(wanted, there):

@@ -19,6 +19,7 @@ LATEST = "latest"
 
 # What an entry of moodle_backup_stacks may hold: the ends of the names of variables.
 KEYS = ("stack", "container", "project", "database_container", "plugin_paths", "exclude_data", "config_paths", "mode")
+_TEXTS = ("stack", "container", "project", "database_container")
 _NAMES = ("stack", "project", "container")  # the first of them that is given is the stack's name
 
 
@@ -66,6 +67,10 @@ def _entry(entry, settings):
         raise UsageError("An entry of moodle_backup_stacks has %s" % ", ".join(unknown),
                          "It may have: %s. A stack that needs more is a host of its own in the inventory."
                          % ", ".join(KEYS))
+    for key in _TEXTS:
+        if entry.get(key) is not None and not isinstance(entry[key], str):
+            raise UsageError("%s of an entry of moodle_backup_stacks is %r, which is no text" % (key, entry[key]),
+                             "Write it in quotes: 1.10 without is read as the number 1.1, and 1_0 as 10.")
     label = _name(entry)
     if not label:
         raise UsageError("An entry of moodle_backup_stacks has no name", "Give it a stack, a project or a container.")
@@ -76,11 +81,11 @@ def _entry(entry, settings):
 
 
 def _name(entry):
-    return next((str(entry[key]) for key in _NAMES if entry.get(key)), "")
+    return next((entry[key] for key in _NAMES if entry.get(key)), "")
 
 
 def _is_wanted(entry, settings):
-    return all(not settings.get(key) or str(entry[key]) == str(settings[key]) for key in _NAMES)
+    return all(not settings.get(key) or entry[key] == settings[key] for key in _NAMES)
 
 
 # --- what became of a stack -----------------------------------------------------------------------------------------

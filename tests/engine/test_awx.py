@@ -399,6 +399,14 @@ def test_the_other_playbooks_run_too(jobs):
     asked = [result["cmd"] for result in prepared.results() if "cmd" in result]
     assert [{"python3-docker", "git"} & set(command) for command in asked] == [{"python3-docker", "git"}]
     assert "A job of this workflow has failed" in failed.said
+    # A text that looks like a number arrives as one, and nobody can tell then which text it was.
+    tag = {"repository_action": "tag", "repository": str(repository)}
+    with ThreadPoolExecutor(2) as pool:
+        refused = pool.submit(jobs, "repository", code=2, repository_tag="1.10", **tag)
+        jobs("repository", repository_tag='"1.10"', **tag)
+    assert "moodle_backup_repository_tag is 1.1, which is no text." in refused.result().said
+    tags = subprocess.run(["git", "-C", repository, "tag"], check=True, capture_output=True, text=True).stdout
+    assert tags.split() == ["1.10"]
 
 
 # --- the end of it --------------------------------------------------------------------------------------------------

@@ -236,6 +236,15 @@ def check_order(root: Path) -> Iterator[str]:
                 yield f"{name(root, path)}:{number}: the filter {found[1]} does not keep the order of a list"
 
 
+def check_texts(root: Path) -> Iterator[str]:
+    """A name that somebody gives reaches no module as the number that YAML may have made of it."""
+    named = r"(name|stack|container|project|database_container|repository_tag|repository_message|pin_reason)"
+    for path in sorted({*root.glob("roles/*/tasks/*.yml"), *root.glob("roles/*/vars/*.yml")}):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if found := re.search(r"{{ (moodle_backup_%s)( \| default\(\w+, true\))? }}" % named, line):
+                yield f"{name(root, path)}:{number}: {found[1]} without the filter as_text"
+
+
 CHECKS = [
     check_headers,
     check_syntax,
@@ -247,6 +256,7 @@ CHECKS = [
     check_lengths,
     check_pipefail,
     check_order,
+    check_texts,
 ]
 
 
@@ -336,6 +346,7 @@ BROKEN = [
     (check_pipefail, {"playbooks/p.yml": "- tasks:\n  - block:\n    - shell:\n        cmd: a | b"}, "playbooks/p.yml"),
     (check_pipefail, {"molecule/m/verify.yml": "- tasks:\n  - command:\n      argv: [sh, -c, a | b]"}, "molecule/m/"),
     (check_order, {"roles/r/vars/main.yml": "a: \"{{ b\n  | difference(c) }}\""}, "main.yml:2: the filter difference"),
+    (check_texts, {"roles/r/tasks/a.yml": "- a:\n    b: '{{ moodle_backup_name }}'"}, "a.yml:2: moodle_backup_name"),
 ]
 
 

@@ -101,6 +101,18 @@ def test_an_empty_extra_variable_must_not_stand_for_the_stacks_own_setting(fleet
     assert row["error"].startswith("moodle_backup_stack is empty among the extra variables")
 
 
+@pytest.mark.parametrize(("written", "problem"), [
+    ("1_0", "moodle_backup_stack is 10, which is no text."),
+    ("'1_0'", "There is nothing of a stack '1_0'"),
+    ("!unsafe '\"1_0\"'", "There is nothing of a stack '1_0'"),  # an answer with quotes, as AWX writes it
+])
+def test_a_name_that_has_become_a_number_is_no_name(fleet, tmp_path, written, problem):
+    (tmp_path / "answers.yml").write_text("moodle_backup_stack: %s\n" % written)
+    _done, report = fleet("good", "-e", "@%s" % (tmp_path / "answers.yml"))
+    (row,) = report["stacks"]
+    assert problem in row["error"]
+
+
 def test_all_of_several_failed_ends_with_4(fleet):
     done, report = fleet("absent,bad")
     assert done.returncode == 4, done.stdout

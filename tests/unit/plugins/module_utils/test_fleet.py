@@ -51,6 +51,8 @@ def test_a_name_of_one_backup_needs_one_stack():
     (["school"], {}, "'school' in moodle_backup_stacks is no dictionary"),
     ([{"project": "a", "keep_last": 3}], {}, "has keep_last"),
     ([{"mode": "hot"}], {}, "has no name"),
+    ([{"project": 10}], {}, "project of an entry of moodle_backup_stacks is 10, which is no text"),
+    ([{"project": "a", "stack": False}], {}, "stack of an entry of moodle_backup_stacks is False, which is no text"),
     ([{"project": "a"}, {"container": "b", "stack": "a"}], {}, "names a more than once"),
     (STACKS, {"stack": "church"}, "None of moodle_backup_stacks has stack 'church'"),
 ])
