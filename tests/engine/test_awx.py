@@ -390,7 +390,7 @@ def test_the_other_playbooks_run_too(jobs):
         begun = [
             pool.submit(jobs, "repository", repository_action="init", repository=str(repository)),
             pool.submit(jobs, "schedule on the hosts", check=True, schedule_state="absent", schedule_weekdays=["sat", "sun"],
-                        schedule_time="03:15", schedule_persistent="false"),
+                        schedule_time="22:30", schedule_persistent="false"),
             pool.submit(jobs, "prepare hosts", check=True, prepare_features=["git"], prepare_epel="false"),
             pool.submit(jobs, "report a failure", code=2)]
     made, _scheduled, prepared, failed = [future.result() for future in begun]
