@@ -13,7 +13,7 @@ import fcntl
 import os
 import time
 
-from . import _catalog, _manifest, _naming, _notes, _outcome, _retention
+from . import _catalog, _copy_sites, _manifest, _naming, _notes, _outcome, _retention
 from ._errors import BackupError, CommandError, ExistsError, IntegrityError, LockedError, NotFoundError
 from ._stream import sha256_of
 
@@ -22,19 +22,29 @@ def offer(root, stack=None):
     """Return what copies may hold.
 
     :param root: _backup_set.Root. :param stack: str, only this one; None for all.
-    :returns: {"backups": [{"name", "stack", "created" (seconds), "manifest" (SHA-256)} ...], the oldest first, complete
-        and not known to be bad; "pinned": {name: reason}; "stacks": names of all stacks with a backup}.
+    :returns: {"backups": [{"name", "stack", "created" (seconds), "manifest" (SHA-256), "site"} ...], the oldest first,
+        complete and not known to be bad; "pinned": {name: reason}; "stacks": names of all stacks with a backup;
+        "sites": {stack: the site of its newest backup of which that is known}, see _copy_sites; "left_out": {stack:
+        names of backups of another site, which are not in "backups"}}.
     """
     entries = [entry for entry in _catalog.backups(root) if stack in (None, entry["stack"])]
-    backups = []
-    for entry in entries:
-        if entry["state"] == _catalog.COMPLETE:
-            with contextlib.suppress(FileNotFoundError):  # removed just now
-                backups.append({"name": entry["name"], "stack": entry["stack"], "created": entry["created"],
-                                "manifest": sha256_of(os.path.join(entry["path"], _manifest.FILENAME))})
+    known = [(entry["stack"], _copy_sites.of(entry["backup"])) for entry in entries]
+    sites = {of: site for of, site in known if site}
+    backups, left_out = [], {}
+    for entry, (of, site) in zip(entries, known):
+        if entry["state"] != _catalog.COMPLETE:
+            continue
+        if _copy_sites.differ(site, sites.get(of)):
+            # Mixed in a copy, the rules for what stays there would set the one site's against the other's.
+            left_out.setdefault(of, []).append(entry["name"])
+            continue
+        with contextlib.suppress(FileNotFoundError):  # removed just now
+            backups.append({"name": entry["name"], "stack": of, "created": entry["created"], "site": site,
+                            "manifest": sha256_of(os.path.join(entry["path"], _manifest.FILENAME))})
     pinned = {entry["name"]: entry["note"]["pinned"].get("reason") or "" for entry in entries
               if entry["note"].get("pinned")}
-    return {"backups": backups, "pinned": pinned, "stacks": sorted({entry["stack"] for entry in entries})}
+    return {"backups": backups, "pinned": pinned, "stacks": sorted({entry["stack"] for entry in entries}),
+            "sites": sites, "left_out": left_out}
 
 
 def plan(backups, there, pinned, policy, last):
@@ -92,8 +102,10 @@ def replicate(copy, offered, last=0, check_mode=False):
 
 def _replicate_stack(copy, stack, offered, there, last, check_mode, result):
     def todo(entries):
-        return plan([one for one in offered["backups"] if one["stack"] == stack],
-                    [one for one in entries.values() if one["stack"] == stack], offered["pinned"], copy.policy, last)
+        held = [one for one in entries.values() if one["stack"] == stack]
+        _copy_sites.require_own(offered["sites"].get(stack), stack, held, copy.kind)
+        return plan([one for one in offered["backups"] if one["stack"] == stack], held, offered["pinned"], copy.policy,
+                    last)
 
     try:
         missing, surplus = todo(there)

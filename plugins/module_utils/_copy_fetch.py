@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 
-from . import _backup_set, _catalog, _hash_list, _manifest, _naming, _notes, _verify
+from . import _backup_set, _catalog, _copy_sites, _hash_list, _manifest, _naming, _notes, _verify
 from ._errors import BackupError, ExistsError, IntegrityError, LockedError, NotFoundError, StorageError, UsageError
 from ._lock import after_clean_up
 from ._pool import DOUBTFUL, RIGHT, DamagedRecord, Pool
@@ -51,7 +51,7 @@ def choose(copies, name, stack):
     :param copies: list of copies (_copy_kinds), asked in this order.
     :param name: str, or "latest" for the newest of a stack.
     :returns: (list of (copy, entry) that have it, the first copy first; list of str why copies could not be asked).
-    :raises: NotFoundError, UsageError.
+    :raises: NotFoundError, UsageError, AmbiguousError if the newest may be another site's.
     """
     found, problems, names = [], [], set()
     for copy in copies:
@@ -67,6 +67,7 @@ def choose(copies, name, stack):
         if len(stacks) > 1:
             raise UsageError("The copies have backups of several stacks: %s" % ", ".join(stacks), "Name the stack.",
                              candidates=stacks)
+        _copy_sites.require_one("".join(stacks), [dict(entry, copy=copy.name) for copy, entry in found])
         newest = max((entry["created"] for _copy, entry in found), default=None)
         chosen = [(copy, entry) for copy, entry in found if entry["created"] == newest]
     else:

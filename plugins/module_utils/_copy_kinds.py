@@ -250,8 +250,8 @@ class ResticCopy:
         return _backup_set.reading(self._root.folder(name))
 
     def add(self, backup, _earlier, coming):
-        self._repository.clean(backup["stack"], coming)
-        self._repository.copy(backup["name"], backup["stack"], backup["created"])
+        self._repository.clean(backup["stack"], coming, backup["site"])
+        self._repository.copy(backup["name"], backup["stack"], backup["created"], backup["site"])
         return False
 
     def remove(self, _stack, entries):

@@ -5,8 +5,9 @@
 """Copies in a restic repository: encrypted, deduplicated, wherever restic can write. Only what 0.14 and 0.18 both know.
 
 One snapshot is one backup: backups/<name> and pools/<stack>/filedir, so that it is complete by itself. Its tags say
-what it is: moodleclaude, stack=, created=, manifest= (SHA-256), and backup=<name> once it was checked; until then,
-unchecked=<name>. All that is secret, the repository's address too, reaches restic by its environment.
+what it is: moodleclaude, stack=, created=, manifest= (SHA-256), site= (see _copy_sites) if that is known, and
+backup=<name> once it was checked; until then, unchecked=<name>. All that is secret, the repository's address too,
+reaches restic by its environment.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import os
 import re
 import time
 
-from . import _hash_list, _manifest, _metadata, _naming
+from . import _copy_sites, _hash_list, _manifest, _metadata, _naming
 from ._errors import CommandError, IntegrityError, StorageError, UsageError
 from ._stream import ProcessSource, _program, sha256_of
 
@@ -136,7 +137,8 @@ class Repository:
     # --- what is there -----------------------------------------------------------------------------------------------
 
     def list(self):
-        """Return the checked backups: {name: {"name", "stack", "created", "manifest", "complete", "snapshot"}}."""
+        """Return the checked backups: {name: {"name", "stack", "created", "manifest", "complete", "site" (see
+        _copy_sites), "snapshot"}}."""
         return {one["backup"]: dict(one, name=one["backup"]) for one in self._snapshots() if one.get("backup")}
 
     def _snapshots(self):
@@ -159,22 +161,28 @@ class Repository:
 
     # --- copying -----------------------------------------------------------------------------------------------------
 
-    def clean(self, stack, wanted):
+    def _own(self, stack, site):
+        """Return the snapshots of a stack that are not another site's, for its host may be at work on them."""
+        return [one for one in self._snapshots() if one["stack"] == stack and one["site"] in (None, site)]
+
+    def clean(self, stack, wanted, site=None):
         """Forget the snapshots of dead runs, but for those of backups (set of names) that are to be copied now."""
-        left = [one["snapshot"] for one in self._snapshots()
-                if one["stack"] == stack and "unchecked" in one and one["unchecked"] not in wanted]
+        left = [one["snapshot"] for one in self._own(stack, site)
+                if "unchecked" in one and one["unchecked"] not in wanted]
         if left:
             self._change("forgetting what a dead run has left", "forget", *left)
 
-    def copy(self, name, stack, created):
+    def copy(self, name, stack, created, site=None):
         """Copy a backup, which the caller keeps from being removed; finish() makes it count.
 
-        :param created: seconds since the epoch. :raises: IntegrityError, CommandError, StorageError.
+        :param created: seconds since the epoch. :param site: str or None, see _copy_sites.
+        :raises: IntegrityError, CommandError, StorageError.
         """
         folder = os.path.join(self._root, "backups", name)
         tags = [_OURS, "stack=%s" % stack, "created=%r" % float(created),
                 "manifest=%s" % sha256_of(os.path.join(folder, _manifest.FILENAME))]
-        snapshot = self._unchecked(name, stack, tags) or self._back_up(name, stack, created, tags)
+        tags += ["site=%s" % site] if site else []
+        snapshot = self._unchecked(name, stack, site, tags) or self._back_up(name, stack, created, site, tags)
         self._new.append((snapshot, tags + ["backup=%s" % name]))
 
     def finish(self):
@@ -189,17 +197,17 @@ class Repository:
         self._known = None
         return self._run(what, *arguments, **options)
 
-    def _unchecked(self, name, stack, tags):
+    def _unchecked(self, name, stack, site, tags):
         """Return the snapshot (str) that a dead run has made of a backup, if it is good; forget it otherwise."""
-        for one in self._snapshots():
-            if one["stack"] == stack and one.get("unchecked") == name:
+        for one in self._own(stack, site):
+            if one.get("unchecked") == name:
                 if "manifest=%s" % one["manifest"] in tags and not self._differences(one["snapshot"], name, stack):
                     return one["snapshot"]
                 self._change("forgetting what a dead run has left", "forget", one["snapshot"])
         return None
 
-    def _back_up(self, name, stack, created, tags):
-        earlier = [one["snapshot"] for one in self._snapshots() if one["stack"] == stack]
+    def _back_up(self, name, stack, created, site, tags):
+        earlier = [one["snapshot"] for one in self._own(stack, site)]
         paths = ["backups/%s" % name]
         if os.path.exists(os.path.join(self._root, "backups", name, _hash_list.FILENAME)):
             paths.append("pools/%s/filedir" % stack)
@@ -320,7 +328,7 @@ def _described(snapshot):
     except (KeyError, ValueError):
         return None
     good = all(map(_naming.is_name, names)) and _metadata.is_time(found["created"])
-    return dict(found, complete=True) if good else None
+    return dict(found, complete=True, site=_copy_sites.checked(tags.get("site"))) if good else None
 
 
 def secrets(options):

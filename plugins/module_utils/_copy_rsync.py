@@ -17,7 +17,7 @@ import re
 import tempfile
 
 from . import _copy_scripts as scripts
-from . import _hash_list, _manifest, _metadata, _naming
+from . import _copy_sites, _hash_list, _manifest, _metadata, _naming
 from ._errors import BackupError, CommandError, IntegrityError, StorageError
 
 _PREVIOUS = 5  # earlier backups whose archives may be linked to
@@ -43,7 +43,8 @@ class Store:
         return self.shell.location("/".join((self.path,) + parts))
 
     def list(self):
-        """Return what is there: {name: {"name", "manifest" (SHA-256), and of its metadata "stack", "created"}}."""
+        """Return what is there: {name: {"name", "manifest" (SHA-256), "site" (see _copy_sites), and of its metadata
+        "stack", "created"}}."""
         found = {}
         ended = False
         for line in self.shell.lines("listing backups", scripts.LIST, self.path):
@@ -60,7 +61,7 @@ class Store:
                     entry.update(json.loads("{%s}" % rest.partition(":")[2].rstrip(", ")))
         if not ended:
             raise StorageError("%s: the list of backups was cut off" % self.where)
-        return {name: entry for name, entry in found.items()
+        return {name: dict(entry, site=_copy_sites.digest(entry.get("siteidentifier"))) for name, entry in found.items()
                 if entry.get("manifest") and entry["name"] == name and _metadata.problem(entry) is None}
 
     def blobs(self, stack):

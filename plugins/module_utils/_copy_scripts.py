@@ -10,12 +10,13 @@ pools/<stack>/.incoming/ (blobs that are not checked yet), locks/<stack>.copy (o
 """
 from __future__ import annotations
 
-# What is there: of each backup the checksum of its manifest and what retention needs of its metadata.
+# What is there: of each backup the checksum of its manifest, what retention needs of its metadata, and its site.
 LIST = r"""
 cd "$1/backups" 2>/dev/null || { [ ! -e "$1/backups" ] && echo end && exit 0; exit 1; }
 find . -mindepth 2 -maxdepth 2 -type f -name backup_manifest.txt ! -path './.*' -exec sha256sum {} +
 find . -mindepth 2 -maxdepth 2 -type f -name backup.json ! -path './.*' \
-    -exec sh -c 'grep -EH "^ \"(complete|created|format|name|stack)\": " "$@" /dev/null || [ $? = 1 ]' sh {} +
+    -exec sh -c 'grep -EH "^( \"(complete|created|format|name|stack)\"|  \"siteidentifier\"): " "$@" /dev/null ||
+        [ $? = 1 ]' sh {} +
 echo end
 """
 

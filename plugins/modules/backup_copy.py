@@ -35,6 +35,9 @@ options:
     description:
       - V(present) brings each copy up to date, removes from it what its own C(keep_) options do not keep, and notes
         beside the backups where copies of them are. If one copy fails, the others are made all the same.
+      - Nothing of a stack is copied to or removed from a copy that holds backups of a stack of this name that are of
+        another Moodle site; that is an error. Backups in the root that are of another site than the newest one are not
+        copied, with a warning.
       - V(listed) tells which backups copies may hold and what each copy holds.
       - V(fetched) makes sure that the backup O(name) is in the root.
       - V(accepted) checks what M(moodleclaude.backup.backup_copy_controller) has brought, and makes it a backup.
@@ -47,7 +50,8 @@ options:
   name:
     description:
       - Name of the backup for V(state=fetched) and V(state=accepted). V(latest) for the newest complete one, which is
-        looked for in copies only if the root has none of the stack.
+        looked for in copies only if the root has none of the stack. It is refused if the copies have backups of several
+        sites under one name of a stack.
     type: str
   replace:
     description: With V(state=fetched), whether a backup in the root is read as a whole, and replaced if it is not good.
@@ -176,6 +180,7 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _copy_fetch,
     _copy_kinds,
     _copy_restic,
+    _copy_sites,
 )
 from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import NotFoundError, UsageError
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
@@ -210,10 +215,10 @@ def present(root, copies, offered, params, check_mode):
 
     results = _copies.replicate_all(root.path, copies, opened, offered, params["last"], check_mode)
     everything = params["others"] + results
-    changed, warnings = _copies.changed(results), []
+    changed, warnings = _copies.changed(results), _copy_sites.left_out_warnings(offered["left_out"])
     if not check_mode:
         changed |= _copies.note(root, offered["stacks"], everything, began)
-        warnings = _copies.set_outcomes(root, offered["stacks"], everything, began)
+        warnings += _copies.set_outcomes(root, offered["stacks"], everything, began)
     _copies.require_success(results)
     return {"changed": changed, "copies": results, "warnings": warnings}
 

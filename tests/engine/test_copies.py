@@ -498,6 +498,70 @@ def test_a_name_that_means_another_backup_there(two, away, call, tmp_path):
     whole(away["path"], ["first", "second"])
 
 
+@pytest.fixture
+def sites(tmp_path, monkeypatch):
+    """The roots of two hosts, each with backups of a site of its own, whose stacks have the same name."""
+    from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _lock
+
+    monkeypatch.setattr(_lock, "find_controller", lambda: None)
+    found = [_backup_set.Root(str(tmp_path / name)) for name in ("one", "two")]
+    for root in found:
+        for number in "12":
+            make(root, os.path.basename(root.path) + number, BLOBS[:1], site={"siteidentifier": "of " + root.path})
+    return found
+
+
+@pytest.mark.parametrize("kind", ["vault", "disk"])
+def test_hosts_with_a_stack_of_the_same_name_do_not_touch_each_others_copies(sites, kind, request, call):
+    copy = dict(request.getfixturevalue(kind), keep_last=2)
+    one, two = sites
+    call("present", one, copy)
+    before = contents(copy.get("path") or os.path.join(copy["repository"], "snapshots"))
+    for check in (True, False):
+        result = call("present", two, copy, check=check, fails=True)
+        assert result["copies"][0]["copied"] == result["copies"][0]["removed"] == []
+        assert "copy '%s': It has backups of another site whose stack is named 'school'" % kind in result["msg"]
+        assert "(2, the newest is 'one2')" in result["msg"]
+        assert "moodle_backup_stack" in result["msg"]
+    assert not outcome(two)["ok"] and not notes(two, "two1")
+    assert contents(copy.get("path") or os.path.join(copy["repository"], "snapshots")) == before
+    make(one, "one3", BLOBS[:1], site={"siteidentifier": "of " + one.path})
+    assert call("present", one, copy)["copies"][0]["there"] == ["one2", "one3"]
+
+
+def test_the_newest_of_two_sites_is_nobodys(sites, vault, disk, call):
+    """Each is fetched by its name; of copies that an older version made nobody knows it."""
+    one, two = sites
+    for root, copy in ((one, vault), (two, disk)):
+        call("present", root, copy)
+    lose(two)
+    message = call("fetched", two, vault, disk, name="latest", fails=True)["msg"]
+    assert "backups of 2 sites whose stack is named 'school'" in message
+    assert "'one2' of " in message and "'two2' of " in message and "in copy 'disk'" in message
+    assert call("fetched", two, vault, disk, name="two2")["copy"] == "disk"
+    lose(two)
+    for found in json.loads(restic(vault, "snapshots", "--json")):
+        restic(vault, "tag", "--remove", next(tag for tag in found["tags"] if tag.startswith("site=")), found["id"])
+    assert call("fetched", two, vault, disk, name="latest")["name"] == "two2"
+
+
+def test_what_another_host_has_not_finished_stays(sites, vault, call):
+    one, two = sites
+    call("present", one, vault, last=1)
+    kept = json.loads(restic(vault, "snapshots", "--json"))[0]
+    tags = [tag.replace("backup=one2", "unchecked=two2") for tag in kept["tags"]]
+    restic(vault, "tag", "--set", ",".join(tags), kept["id"])
+    call("present", two, vault)
+    assert any("unchecked=two2" in found for found in snapshots(vault)) and len(snapshots(vault)) == 3
+    # Its own goes when it is not wanted any more.
+    call("present", one, vault, fails=True)
+    for found in json.loads(restic(vault, "snapshots", "--json")):
+        if "unchecked=two2" not in found["tags"]:
+            restic(vault, "forget", found["id"])
+    call("present", one, vault)
+    assert not any("unchecked=two2" in found for found in snapshots(vault)) and len(snapshots(vault)) == 2
+
+
 def test_the_control_node(two, sshd, call, tmp_path):
     here = {"name": "here", "kind": "controller", "path": str(tmp_path / "here"), "encrypted_storage": True, "keep_last": 1}
     ssh = sshd.options()

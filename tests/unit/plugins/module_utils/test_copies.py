@@ -19,12 +19,13 @@ DAY = 86400
 NAMES = ["b%02d" % number for number in range(12)]
 
 
-def backup(name, manifest="1"):
-    return {"name": name, "stack": "school", "created": NAMES.index(name) * DAY + 1e9, "manifest": manifest}
+def backup(name, manifest="1", site=None):
+    return {"name": name, "stack": "school", "created": NAMES.index(name) * DAY + 1e9, "manifest": manifest,
+            "site": site}
 
 
-def backups(names):
-    return [backup(name) for name in names]
+def backups(names, site=None):
+    return [backup(name, site=site) for name in names]
 
 
 class FakeCopy:
@@ -66,8 +67,9 @@ class FakeCopy:
         return 0
 
 
-def offered(names, pinned=None):
-    return {"backups": backups(names), "pinned": pinned or {}, "stacks": ["school"]}
+def offered(names, pinned=None, site=None):
+    return {"backups": backups(names, site), "pinned": pinned or {}, "stacks": ["school"],
+            "sites": {"school": site} if site else {}}
 
 
 def test_what_is_missing_is_copied_the_oldest_first():
@@ -122,6 +124,47 @@ def test_what_was_copied_before_the_storage_went_away_is_told(at_once):
     assert result["copied"] == (NAMES[:2] if at_once else []) and result["problems"][0]["stack"] is None
     copy.lost = ()
     assert _copies.replicate(copy, offered(NAMES[:4]))["copied"] == NAMES[2:4]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_copy_with_backups_of_another_site_is_left_alone(check_mode):
+    """Its rules for what stays would set the backups of one host against those of the other."""
+    copy = FakeCopy(NAMES[:3])
+    copy.policy = _retention.Policy(last=1)
+    copy.held["b01"]["site"] = "a" * 16
+    result = _copies.replicate(copy, offered(NAMES[3:6], site="b" * 16), check_mode=check_mode)
+    assert sorted(copy.held) == NAMES[:3] and result["copied"] == result["removed"] == []
+    problem = result["problems"][0]
+    assert problem["stack"] == "school" and problem["message"].startswith("copy 'fake': It has backups of another site")
+    assert "(1, the newest is 'b01')" in problem["message"] and "inventory_hostname" in problem["message"]
+
+
+@pytest.mark.parametrize(("there", "here"), [(None, "b" * 16), ("b" * 16, None), (None, None), ("b" * 16, "b" * 16)])
+def test_a_site_of_which_nobody_knows_is_accepted(there, here):
+    copy = FakeCopy(NAMES[:1])
+    copy.held["b00"]["site"] = there
+    assert _copies.replicate(copy, offered(NAMES[:2], site=here))["copied"] == ["b01"]
+
+
+def test_of_several_sites_only_the_newest_is_copied(tmp_path, monkeypatch):
+    """Otherwise a first run would bring into the copy what a second one refuses."""
+    class FakeRoot:
+        path = str(tmp_path)
+
+    def entry(name, identifier, state="complete"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "backup_manifest.txt").touch()
+        return {"name": name, "stack": "school", "created": 1.0, "state": state, "note": {},
+                "path": str(tmp_path / name), "backup": {"site": identifier and {"siteidentifier": identifier}}}
+
+    entries = [entry("b00", "old"), entry("b01", None), entry("b02", "new"), entry("b03", "new", "damaged"),
+               entry("b04", None)]
+    monkeypatch.setattr(_copies._catalog, "backups", lambda root: entries)
+    found = _copies.offer(FakeRoot)
+    assert [one["name"] for one in found["backups"]] == ["b01", "b02", "b04"]
+    assert found["sites"] == {"school": found["backups"][1]["site"]} and found["left_out"] == {"school": ["b00"]}
+    entries.append(entry("b05", "old"))
+    assert [one["name"] for one in _copies.offer(FakeRoot)["backups"]] == ["b00", "b01", "b04", "b05"]
 
 
 def test_check_mode_changes_nothing():

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.moodleclaude.backup.plugins.module_utils import _copy_scripts
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _copy_scripts, _copy_sites, _json_file
 from ansible_collections.moodleclaude.backup.plugins.module_utils._copy_kinds import _SFTP
 from ansible_collections.moodleclaude.backup.plugins.module_utils._copy_restic import address_secrets, hidden
 from ansible_collections.moodleclaude.backup.plugins.module_utils._copy_rsync import Store
@@ -104,7 +104,18 @@ def test_what_lies_in_a_copy_besides_is_passed_over(tmp_path):
     (tmp_path / "backups" / "file").touch()
     found = Store(Shell(), str(tmp_path)).list()
     assert list(found) == ["good"] and found["good"]["created"] == 1.5 and len(found["good"]["manifest"]) == 64
+    assert found["good"]["site"] is None
     assert Store(Shell(), str(tmp_path / "nowhere")).list() == {}
+
+
+def test_the_site_is_read_in_the_list(tmp_path):
+    for name, site in (("one", {"siteidentifier": 'a "b", c', "version": "1"}), ("two", {"siteidentifier": None})):
+        (tmp_path / "backups" / name).mkdir(parents=True)
+        (tmp_path / "backups" / name / "backup_manifest.txt").touch()
+        document = {"created": 1.5, "name": name, "stack": "s", "site": site, "page": {"title": '  "siteidentifier": "x"'}}
+        _json_file.write(str(tmp_path / "backups" / name / "backup.json"), document)
+    found = Store(Shell(), str(tmp_path)).list()
+    assert found["one"]["site"] == _copy_sites.digest('a "b", c') and found["two"]["site"] is None
 
 
 def test_every_script_is_sh(tmp_path):
