@@ -22,6 +22,7 @@ from ._pool import DOUBTFUL, RIGHT, DamagedRecord, Pool
 from ._stream import fsync_directory
 
 _SHOWN = 3
+_TOLD = ("name", "stack", "created", "complete", "site")
 
 
 def needed(root, name, stack, replace=False, record=True):
@@ -45,29 +46,50 @@ def needed(root, name, stack, replace=False, record=True):
     return False
 
 
-def choose(copies, name, stack):
+def ask(copies, stack):
+    """Ask copies (_copy_kinds) in their order what they have of a stack, or of all (None).
+
+    :returns: (list of (copy, entry), an entry being as list() gives it, with "copy", its name; list of str why copies
+        could not be asked).
+    """
+    found, problems = [], []
+    for copy in copies:
+        try:
+            found += [(copy, dict(entry, copy=copy.name)) for entry in copy.list().values()
+                      if stack in (None, entry["stack"])]
+        except BackupError as error:
+            problems.append("copy '%s': %s" % (copy.name, error.describe()))
+    return found, problems
+
+
+def answer(copies, stack):
+    """Return what ask() finds (dict), for a module that runs elsewhere; see choose()."""
+    found, problems = ask(copies, stack)
+    return {"copies": [copy.name for copy in copies], "problems": problems,
+            "backups": [{key: entry[key] for key in _TOLD + ("copy",) if key in entry} for _copy, entry in found]}
+
+
+def choose(copies, name, stack, asked=None):
     """Find a backup in copies.
 
     :param copies: list of copies (_copy_kinds), asked in this order.
     :param name: str, or "latest" for the newest of a stack.
-    :returns: (list of (copy, entry) that have it, the first copy first; list of str why copies could not be asked).
+    :param asked: dict, what answer() has said of other copies, which come first; None if there are none.
+    :returns: (list of (copy, entry) that have it, the first copy first, None for one of the others; list of str why
+        copies could not be asked).
     :raises: NotFoundError, UsageError, AmbiguousError if the newest may be another site's.
     """
-    found, problems, names = [], [], set()
-    for copy in copies:
-        try:
-            entries = [entry for entry in copy.list().values() if stack in (None, entry["stack"])]
-        except BackupError as error:
-            problems.append("copy '%s': %s" % (copy.name, error.describe()))
-            continue
-        names.update(entry["name"] for entry in entries)
-        found += [(copy, entry) for entry in entries if entry.get("complete", True) or entry["name"] == name]
+    asked = asked or {"copies": [], "backups": [], "problems": []}
+    found, problems = ask(copies, stack)
+    found, problems = [(None, entry) for entry in asked["backups"]] + found, asked["problems"] + problems
+    names = {entry["name"] for _copy, entry in found}
+    found = [one for one in found if one[1].get("complete", True) or one[1]["name"] == name]
     if name == _naming.LATEST:
         stacks = sorted({entry["stack"] for _copy, entry in found})
         if len(stacks) > 1:
             raise UsageError("The copies have backups of several stacks: %s" % ", ".join(stacks), "Name the stack.",
                              candidates=stacks)
-        _copy_sites.require_one("".join(stacks), [dict(entry, copy=copy.name) for copy, entry in found])
+        _copy_sites.require_one("".join(stacks), [entry for _copy, entry in found])
         newest = max((entry["created"] for _copy, entry in found), default=None)
         chosen = [(copy, entry) for copy, entry in found if entry["created"] == newest]
     else:
@@ -78,29 +100,41 @@ def choose(copies, name, stack):
     if name == _naming.LATEST:
         what = "complete backup of stack '%s'" % stack if stack else "complete backup"
     raise NotFoundError(
-        "There is no %s here, and none in the copies %s%s" % (
-            what, ", ".join("'%s'" % copy.name for copy in copies), "".join("; " + text for text in problems)),
-        "The copies have: %s." % ", ".join(sorted(names)[-10:]) if names else None)
+        "There is no %s here, and no good one in the copies %s%s" % (
+            what, ", ".join("'%s'" % copy for copy in asked["copies"] + [copy.name for copy in copies]),
+            "".join("; " + text for text in problems)),
+        "The copies have: %s." % ", ".join(sorted(names)[-10:]) if names else None, problems=problems)
 
 
 def fetch(root, copies, name, stack, replace=False):
     """Bring a backup back from the first copy that has a good one.
 
     :param replace: bool, whether a backup of this name that is in the root is replaced; it is removed last.
-    :returns: {"name", "stack", "copy", "where"}. :raises: what the last copy that was tried has raised.
+    :returns: see first_good(). :raises: what the last copy that was tried has raised.
     """
-    chosen, problems = choose(copies, name, stack)
+    return first_good(*choose(copies, name, stack), lambda copy, entry: _fetch_from(root, copy, entry, replace))
+
+
+def first_good(chosen, problems, bring):
+    """Bring a backup from the first copy with which that succeeds.
+
+    :param chosen: see choose(). :param problems: see choose(). :param bring: function that is given copy and entry.
+    :returns: {"name", "stack", "copy", "where", "warnings" (list of str: why it is not an earlier copy)}.
+    :raises: what the last copy that was tried has raised.
+    """
+    problems = list(problems)
     for number, (copy, entry) in enumerate(chosen, 1):
         try:
-            _fetch_from(root, copy, entry, replace)
-            return {"name": entry["name"], "stack": entry["stack"], "copy": copy.name, "where": copy.where}
+            bring(copy, entry)
+            return {"name": entry["name"], "stack": entry["stack"], "copy": copy.name, "where": copy.where,
+                    "warnings": problems}
         except (ExistsError, LockedError):
             raise
         except BackupError as error:
             problems.append("copy '%s': %s" % (copy.name, error.message))
             if number == len(chosen):
                 raise type(error)("Backup '%s' could not be fetched: %s" % (entry["name"], "; ".join(problems)),
-                                  error.hint, **error.details) from error
+                                  error.hint, **dict(error.details, problems=problems)) from error
     return None
 
 

@@ -203,11 +203,14 @@ class RsyncCopy:
     def fetch_blobs(self, entry, partial, folder):
         """Bring the blobs of the fetched list that the pool lacks into a folder of the root (str, its name in
         backups/), as xx/yy/sha1. Nothing has checked their content then."""
-        path = os.path.join(self._root.backups, partial, _hash_list.FILENAME)
+        path, is_right = os.path.join(self._root.backups, partial, _hash_list.FILENAME), None
         if self._source.shell.remote:
             path = os.path.join(self._dest.path, "backups", entry["name"], _hash_list.FILENAME)
+        if self.kind == CONTROLLER:
+            # The backups' host reads them too, but only when it is too late to ask another copy.
+            is_right = Pool(os.path.join(self._dest.path, "pools", entry["stack"], "filedir")).is_right
         if os.path.exists(path):
-            Transfer(self._dest, self._source, self._limit).blobs(path, entry["stack"], "backups/%s" % folder)
+            Transfer(self._dest, self._source, self._limit).blobs(path, entry["stack"], "backups/%s" % folder, is_right)
 
     def holding_source(self, stack):
         """Keep what is brought back to the backups' host from being removed there, as a module does that owns the lock

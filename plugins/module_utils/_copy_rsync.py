@@ -180,14 +180,19 @@ class Transfer:
         return lines[1:start] + ["%s (missing)" % path for path in sorted(wanted - there)] + [
             "%s (unknown)" % path for path in sorted(there - wanted)]
 
-    def blobs(self, names, stack, folder):
+    def blobs(self, names, stack, folder, is_right=None):
         """Bring the blobs of a list that the other end lacks into a folder there, unchecked.
 
-        :param names: str, path of the list. :param folder: str, relative to the Store. :returns: how many (int).
+        :param names: str, path of the list. :param folder: str, relative to the Store.
+        :param is_right: function that tells of a SHA-1 whether the blob is right where it comes from; None to trust it.
+        :returns: how many (int).
         """
         with tempfile.NamedTemporaryFile("w", encoding="ascii", prefix="moodle_backup_") as missing:
             count = 0
             for sha1 in self._missing(names, stack):
+                if is_right is not None and not is_right(sha1):
+                    raise IntegrityError("The stored file %s of stack '%s' in %s is damaged" % (
+                        sha1, stack, self._source.where))
                 missing.write("%s/%s/%s\n" % (sha1[:2], sha1[2:4], sha1))
                 count += 1
             missing.flush()

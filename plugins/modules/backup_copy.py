@@ -58,7 +58,10 @@ options:
     type: bool
     default: false
   optional:
-    description: With V(state=fetched), whether it is no error if no copy has the backup.
+    description:
+      - With V(state=fetched), whether there are further copies, which M(moodleclaude.backup.backup_copy_controller) is
+        asked for next. So it is only a warning if no copy here has a good backup, and of V(latest) the module only
+        tells what the copies have.
     type: bool
     default: false
   last:
@@ -162,6 +165,12 @@ stack:
   description: Its stack.
   type: str
   returned: state is fetched or accepted, if it was fetched
+asked:
+  description:
+    - What the copies said, and why they could not give the backup, for
+      M(moodleclaude.backup.backup_copy_controller).
+  type: dict
+  returned: state is fetched, if it was not found
 copy:
   description: Name of the copy that it comes from.
   type: str
@@ -181,8 +190,14 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _copy_kinds,
     _copy_restic,
     _copy_sites,
+    _naming,
 )
-from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import NotFoundError, UsageError
+from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import (
+    BackupError,
+    ExistsError,
+    LockedError,
+    UsageError,
+)
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
 
 
@@ -224,20 +239,25 @@ def present(root, copies, offered, params, check_mode):
 
 
 def fetched(root, copies, params, check_mode):
-    name, stack = params["name"], params["stack"]
+    name, stack, optional = params["name"], params["stack"], params["optional"]
     if not _copy_fetch.needed(root, name, stack, params["replace"], record=not check_mode):
         return {"changed": False, "found": True}
     opened = [_copy_kinds.push(options, root, None, check_mode) for options in copies]
+    if optional and name == _naming.LATEST:  # which that is, the other copies have a say in
+        return {"changed": False, "found": False, "asked": _copy_fetch.answer(opened, stack)}
     try:
         if check_mode:
-            (copy, entry), *_others = _copy_fetch.choose(opened, name, stack)[0]
-            found = {"name": entry["name"], "stack": entry["stack"], "copy": copy.name, "where": copy.where}
+            found = _copy_fetch.first_good(*_copy_fetch.choose(opened, name, stack), lambda _copy, _entry: None)
         else:
             found = _copy_fetch.fetch(root, opened, name, stack, params["replace"])
-    except NotFoundError as error:
-        if not params["optional"]:
+    except (ExistsError, LockedError):  # which no other copy changes
+        raise
+    except BackupError as error:
+        if not optional:
             raise
-        return {"changed": False, "found": False, "warnings": [error.describe()] if copies else []}
+        asked = {"copies": [copy.name for copy in opened], "backups": [],
+                 "problems": error.details.get("problems", [error.message])}
+        return {"changed": False, "found": False, "asked": asked, "warnings": [error.describe()] if copies else []}
     return dict(found, changed=True, found=True)
 
 

@@ -33,17 +33,41 @@ options:
   state:
     description:
       - V(present) brings each copy up to date.
+      - V(chosen) tells which backup O(name) means, of all that these copies and the O(asked) ones have.
       - V(fetched) brings a backup to its host, where M(moodleclaude.backup.backup_copy) with V(state=accepted) makes it
         one.
     type: str
-    choices: [present, fetched]
+    choices: [present, chosen, fetched]
     required: true
   offered:
     description: What M(moodleclaude.backup.backup_copy) with V(state=listed) returned on the host as C(offered).
     type: dict
   name:
-    description: Name of the backup for V(state=fetched), or V(latest).
+    description:
+      - Name of the backup for V(state=chosen) and V(state=fetched), or V(latest). If several copies here have it, it
+        comes from the first one that can give it. Stored files are read before they are sent.
     type: str
+  asked:
+    description:
+      - What M(moodleclaude.backup.backup_copy) with V(state=fetched) returned on the host as C(asked), about copies
+        that the host reaches itself.
+    type: dict
+    suboptions:
+      copies:
+        description: Their names.
+        type: list
+        elements: str
+        default: []
+      backups:
+        description: What they have.
+        type: list
+        elements: dict
+        default: []
+      problems:
+        description: Why they could not give the backup, for messages.
+        type: list
+        elements: str
+        default: []
   stack:
     description: Name of the stack that V(name=latest) is about. Needed when the copies have backups of several.
     type: str
@@ -106,11 +130,19 @@ copies:
   elements: dict
   returned: state is present
 name:
-  description: Name of the backup that was brought.
+  description: Name of the backup that was chosen or brought.
   type: str
-  returned: state is fetched
+  returned: state is chosen or fetched
 stack:
   description: Its stack.
+  type: str
+  returned: state is chosen or fetched
+elsewhere:
+  description: Whether one of the copies has it that the host reaches itself.
+  type: bool
+  returned: state is chosen
+copy:
+  description: Name of the copy that it comes from.
   type: str
   returned: state is fetched
 where:
@@ -140,8 +172,9 @@ def work(params, check_mode):
         raise UsageError("Only a copy on the control node is made here", "Use backup_copy for others.")
     if ssh is not None:
         ssh = dict(ssh, ssh_arguments=shlex.split(ssh["ssh_arguments"]))
-    if params["state"] == "fetched":
-        return fetched(root, copies, ssh, params, check_mode)
+    if params["state"] != "present":
+        opened = [_copy_kinds.pull(options, root, with_checking(ssh, options), None) for options in copies]
+        return (chosen if params["state"] == "chosen" else fetched)(root, opened, params, check_mode)
 
     def opened(options, fd):
         return _copy_kinds.pull(dict(options), root, with_checking(ssh, options), fd)
@@ -151,17 +184,25 @@ def work(params, check_mode):
     return {"changed": _copies.changed(results), "copies": results}
 
 
-def fetched(root, copies, ssh, params, check_mode):
-    chosen, _problems = _copy_fetch.choose(
-        [_copy_kinds.pull(options, root, with_checking(ssh, options), None) for options in copies],
-        params["name"], params["stack"])
-    copy, entry = chosen[0]
-    if not check_mode:
+def chosen(_root, opened, params, _check_mode):
+    found, problems = _copy_fetch.choose(opened, params["name"], params["stack"], params["asked"])
+    return {"changed": False, "name": found[0][1]["name"], "stack": found[0][1]["stack"],
+            "elsewhere": found[0][0] is None, "warnings": problems}
+
+
+def fetched(root, opened, params, check_mode):
+    def bring(copy, entry):
+        if check_mode:
+            return
         partial = root.partial(entry["stack"], entry["name"])
         with copy.holding_source(entry["stack"]):
             copy.fetch_folder(entry, os.path.basename(partial))
             copy.fetch_blobs(entry, os.path.basename(partial), os.path.basename(_copy_fetch.blobs_folder(partial)))
-    return {"changed": True, "name": entry["name"], "stack": entry["stack"], "where": copy.where}
+
+    asked = dict(params["asked"] or {"copies": [], "problems": []}, backups=[])
+    found = _copy_fetch.first_good(*_copy_fetch.choose(opened, params["name"], params["stack"], asked), bring)
+    # The others have been warned of already.
+    return dict(found, changed=True, warnings=found["warnings"][len(asked["problems"]):])
 
 
 def with_checking(ssh, options):
@@ -172,11 +213,16 @@ def with_checking(ssh, options):
 def main():
     module = build_module(
         {
-            "state": {"type": "str", "choices": ["present", "fetched"], "required": True},
+            "state": {"type": "str", "choices": ["present", "chosen", "fetched"], "required": True},
             "root": {"type": "path", "required": True},
             "copies": dict(_copy_kinds.COPIES, default=[]),
             "offered": {"type": "dict"},
             "name": {"type": "str"},
+            "asked": {"type": "dict", "options": {
+                "copies": {"type": "list", "elements": "str", "default": []},
+                "backups": {"type": "list", "elements": "dict", "default": []},
+                "problems": {"type": "list", "elements": "str", "default": []},
+            }},
             "stack": {"type": "str"},
             "last": {"type": "int", "default": 0},
             "ssh": {"type": "dict", "options": {
@@ -189,7 +235,7 @@ def main():
             }},
         },
         docker=False,
-        required_if=[("state", "present", ["offered"]), ("state", "fetched", ["name"])],
+        required_if=[("state", "present", ["offered"]), ("state", "chosen", ["name"]), ("state", "fetched", ["name"])],
         supports_check_mode=True,
     )
     run(module, lambda: work(module.params, module.check_mode))

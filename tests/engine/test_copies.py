@@ -587,6 +587,27 @@ def test_the_control_node(two, sshd, call, tmp_path):
     assert "Host key verification failed" in message
 
 
+def test_the_next_copy_on_the_control_node_is_taken_if_the_first_one_is_damaged(two, sshd, call, tmp_path):
+    copies = [{"name": name, "kind": "controller", "path": str(tmp_path / name), "encrypted_storage": True}
+              for name in ("bad", "good")]
+    pull = {"module": "backup_copy_controller", "ssh": sshd.options()}
+    call("present", two, *copies, offered=call("listed", two)["offered"], **pull)
+    before = contents(two.folder("first"))
+    for damaged in (blob_path(copies[0]["path"], BLOBS[0]), os.path.join(copies[0]["path"], "backups/first/config.php")):
+        flip(damaged)
+        lose(two)
+        brought = call("fetched", two, *copies, name="first", **pull)
+        assert brought["copy"] == "good"
+        call("accepted", two, name="first", stack="school", where=brought["where"])
+        assert contents(two.folder("first")) == before
+        flip(damaged)
+    flip(blob_path(copies[0]["path"], BLOBS[0]))
+    lose(two)
+    asked = {"copies": ["bucket"], "problems": ["copy 'bucket': It is down."]}
+    message = call("fetched", two, copies[0], name="first", asked=asked, fails=True, **pull)["msg"]
+    assert "Backup 'first' could not be fetched: copy 'bucket': It is down.; copy 'bad': The stored file" in message
+
+
 def test_the_playbook_does_what_it_can_and_says_what_it_could_not(two, disk, tmp_path):
     """A copy to the control node that fails before it began does not keep the others, and the outcome tells of it."""
     here = {"name": "here", "kind": "controller", "path": str(tmp_path / "here")}
@@ -595,3 +616,46 @@ def test_the_playbook_does_what_it_can_and_says_what_it_could_not(two, disk, tmp
     whole(disk["path"], ["first", "second"])
     assert not outcome(two)["ok"] and "The copy to the control node failed. copy 'here': backups hold" in outcome(two)["message"]
     assert notes(two, "first").keys() == {"disk"}
+
+
+def test_a_copy_on_the_control_node_helps_where_another_one_cannot(two, disk, tmp_path, call, monkeypatch):
+    """Of a named backup, and of the newest one, which any of them may have."""
+    here = {"name": "here", "kind": "controller", "path": str(tmp_path / "here"), "encrypted_storage": True}
+    call("present", two, disk)
+    before = contents(two.folder("second"))
+    make(two, "third", BLOBS)
+    call("present", two, here, offered=call("listed", two)["offered"], module="backup_copy_controller")
+    flip(os.path.join(disk["path"], "backups", "second", "config.php"))
+    settings = {"moodle_backup_root": two.path, "moodle_backup_copies": [disk, here]}
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")  # which 'call' has changed, and without which Ansible does not start
+
+    lose(two)
+    code, said = run("fetch", dict(settings, moodle_backup_name="second"))
+    assert code == 0 and "could not be fetched: copy 'disk': Backup 'second' of" in said, said
+    assert "Backup second of stack school was brought to localhost from control node:" in said
+    assert contents(two.folder("second")) == before
+
+    lose(two)
+    code, said = run("fetch", settings, "--check")
+    assert code == 0 and "Backup third of stack school would be brought to localhost from control node:" in said, said
+    assert not os.path.exists(two.backups)
+    code, said = run("fetch", settings)
+    assert code == 0 and "Backup third of stack school was brought to localhost from control node:" in said, said
+    whole(two.path, ["third"])
+
+    # Both have the newest one now, but only that of the control node is good.
+    lose(two)
+    shutil.rmtree(os.path.join(here["path"], "backups", "third"))
+    code, said = run("fetch", settings)
+    assert code == 0 and "Backup second of stack school was brought to localhost from control node:" in said, said
+
+    # Nobody has a good one: each says why.
+    lose(two)
+    shutil.rmtree(os.path.join(here["path"], "backups", "second"))
+    code, said = run("fetch", dict(settings, moodle_backup_name="second"))
+    assert code != 0 and "no good one in the copies 'disk', 'here'; copy 'disk': Backup 'second' of" in said, said
+
+    # The newest one is good where the host reaches it itself.
+    flip(os.path.join(disk["path"], "backups", "second", "config.php"))
+    code, said = run("fetch", settings)
+    assert code == 0 and "Backup second of stack school was brought to localhost from %s" % disk["path"] in said, said

@@ -17,7 +17,7 @@ def held(name, site, order):
 
 
 def test_a_site_is_known_by_its_identifier():
-    assert A != B and A == _copy_sites.of({"site": {"siteidentifier": "site a", "version": "1"}})
+    assert A != B and _copy_sites.of({"site": {"siteidentifier": "site a", "version": "1"}}) == A
     assert _copy_sites.checked(A) == A and len(A) == 16
 
 

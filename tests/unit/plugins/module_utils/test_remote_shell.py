@@ -112,7 +112,7 @@ def test_the_site_is_read_in_the_list(tmp_path):
     for name, site in (("one", {"siteidentifier": 'a "b", c', "version": "1"}), ("two", {"siteidentifier": None})):
         (tmp_path / "backups" / name).mkdir(parents=True)
         (tmp_path / "backups" / name / "backup_manifest.txt").touch()
-        document = {"created": 1.5, "name": name, "stack": "s", "site": site, "page": {"title": '  "siteidentifier": "x"'}}
+        document = {"created": 1.5, "name": name, "stack": "s", "site": site, "page": {"x": '  "siteidentifier": "x"'}}
         _json_file.write(str(tmp_path / "backups" / name / "backup.json"), document)
     found = Store(Shell(), str(tmp_path)).list()
     assert found["one"]["site"] == _copy_sites.digest('a "b", c') and found["two"]["site"] is None
