@@ -60,8 +60,10 @@ def as_dict(value):
         return value
     try:
         return check_type_dict(value)
-    except (TypeError, ValueError) as error:
-        raise AnsibleFilterError("%r is no dictionary; write JSON such as {\"a\": 1}" % (value,)) from error
+    except (TypeError, ValueError):
+        # Settings may be passwords, so nothing is said that was given, nor why that cannot be read.
+        kind = "another text" if isinstance(value, str) else "a %s" % type(value).__name__
+        raise AnsibleFilterError("this is no dictionary but %s; write JSON such as {\"a\": 1}" % kind) from None
 
 
 def as_text(value, variable):
