@@ -107,7 +107,7 @@ CONFIG = Call(
     options={
         "container": {"type": "str", "required": True},
         "config": {"type": "str", "required": True},
-        "settings": {"type": "dict", "required": True},
+        "settings": {"type": "dict", "required": True, "no_log": True},  # what of them is: _secret_settings
     },
     rules={},
     work=lambda engine, params, check_mode, _diff: _work(engine, params, check_mode),

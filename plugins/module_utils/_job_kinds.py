@@ -30,8 +30,10 @@ KINDS = {
     "volume_archive": ("_tree", "ARCHIVE"),
     "volume_restore": ("_tree_restore", "RESTORE"),
 }
-# The options of all of them that are secret. They are hidden in any job, also where they are given by mistake.
+# The options of all of them that are secret, and one that holds settings of which some may be (_secret_settings). They
+# are hidden in any job, also where they are given by mistake.
 SECRETS = frozenset(["password"])
+SETTINGS = "settings"
 
 
 def call_of(module):

@@ -13,10 +13,10 @@ from collections import namedtuple
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
-from . import _children, _room, _throttle
+from . import _children, _room, _secret_settings, _throttle
 from ._docker_exec import library
 from ._errors import BackupError, UsageError
-from ._job_kinds import KINDS, SECRETS, call_of
+from ._job_kinds import KINDS, SECRETS, SETTINGS, call_of
 from ._module import DOCKER_OPTIONS
 from ._stream import Process
 
@@ -61,7 +61,21 @@ def secrets(jobs):
         if not isinstance(args, (dict, type(None))):
             raise ValueError("args of each of the jobs must be a dictionary")
         found.update(*(_texts(value) for name, value in (args or {}).items() if name in SECRETS))
+        found |= _secret_settings.secret_texts((args or {}).get(SETTINGS))
     return found
+
+
+def shown(jobs):
+    """Return jobs as they may be shown (list), with nothing but the names of settings that may be secret.
+
+    Their values may be too short to be looked for; passwords are, in everything.
+
+    :param jobs: as secrets() has taken them.
+    """
+    return [
+        dict(job, args=dict(job["args"], **{SETTINGS: _secret_settings.shown(job["args"][SETTINGS])}))
+        if SETTINGS in (job.get("args") or {}) else job for job in jobs
+    ]
 
 
 def _texts(value):

@@ -96,11 +96,11 @@ def _require_sdk(module):
             msg="%s The playbook moodleclaude.backup.prepare installs it." % missing_required_lib("docker"))
 
 
-def run_call(call):
-    """Be the module that does one call (_call.Call)."""
+def run_call(call, kind=AnsibleModule):
+    """Be the module that does one call (_call.Call). kind: see build_module()."""
     from ._docker import Engine
 
-    module = build_module(call.options, supports_check_mode=True, **call.rules)
+    module = build_module(call.options, kind=kind, supports_check_mode=True, **call.rules)
     run(module, lambda: call.work(Engine(module.params), module.params, module.check_mode, module._diff))
 
 

@@ -39,6 +39,9 @@ options:
     description:
       - The settings, texts, numbers or truth values, such as C(wwwroot) or C(noemailever).
       - All that an earlier call has set and this one does not name is removed again.
+      - The values of C(wwwroot), C(noemailever), C(dbhost) and others that hold no secret are shown with C(-vvv). Of
+        all others, such as C(dbpass), only the names are, and where a value of them would stand in a message, it is
+        replaced if it is a text of four or more characters. None of the settings is in the system's log.
     type: dict
     required: true
 notes:
@@ -63,12 +66,38 @@ settings:
   returned: success
 """
 
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.moodleclaude.backup.plugins.module_utils import _secret_settings
 from ansible_collections.moodleclaude.backup.plugins.module_utils._config_php import CONFIG
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import run_call
 
 
+class Module(AnsibleModule):
+    """AnsibleModule that shows the settings without those that may be secret.
+
+    While the constructor works, all settings are secret: it is what writes to the system's log.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.no_log_values = _secret_settings.secret_texts(self.params["settings"])
+
+    def exit_json(self, **kwargs):
+        self._hide_settings()
+        super().exit_json(**kwargs)
+
+    def fail_json(self, msg, **kwargs):
+        """End the module. The constructor itself calls this when the options are wrong."""
+        self._hide_settings()
+        super().fail_json(msg, **kwargs)
+
+    def _hide_settings(self):
+        self.params["settings"] = _secret_settings.shown(self.params.get("settings"))
+
+
 def main():
-    run_call(CONFIG)
+    run_call(CONFIG, kind=Module)
 
 
 if __name__ == "__main__":

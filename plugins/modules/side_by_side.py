@@ -238,7 +238,17 @@ class Module(AnsibleModule):
             self.no_log_values = _jobs.secrets(jobs)
         except ValueError as error:
             msg, self.params["jobs"] = "The option jobs is wrong, and not shown: %s" % error, None
+        self._hide_settings()
         super().fail_json(msg, **kwargs)
+
+    def exit_json(self, **kwargs):
+        self._hide_settings()
+        super().exit_json(**kwargs)
+
+    def _hide_settings(self):
+        """Take those settings that may be secret out of what is shown of the options."""
+        if self.params.get("jobs"):
+            self.params["jobs"] = _jobs.shown(self.params["jobs"])
 
 
 def main():

@@ -25,6 +25,7 @@ from ansible_collections.moodleclaude.backup.plugins.module_utils import (
     _jobs,
     _module,
     _room,
+    _secret_settings,
     _throttle,
 )
 from ansible_collections.moodleclaude.backup.plugins.module_utils._call import COMPRESSION, Call
@@ -266,6 +267,11 @@ def dump(**args):
     return {"name": "db", "module": "database_dump", "args": {"container": "mcb-none", **args}}
 
 
+def config(settings):
+    return {"name": "config", "module": "moodle_config", "args": {
+        "container": "mcb-none", "config": "/config.php", "settings": settings}}
+
+
 @pytest.mark.parametrize(("args", "words"), [
     ({"jobs": [dump(password=SECRET, database="x", username="u", dest="/x")]}, "job 'db'"),
     ({"jobs": [dump(password=SECRET)]}, "job 'db': missing required arguments: database"),
@@ -281,6 +287,13 @@ def dump(**args):
     ({"jobs": {"args": {"password": SECRET}}}, "jobs is wrong"),
     ({"jobs": [[{"password": SECRET}]]}, "jobs is wrong"),
     ({"jobs": [dump(password="other"), [{"password": SECRET}]]}, "jobs is wrong"),
+    ({"jobs": [config({"dbpass": SECRET})]}, "job 'config'"),
+    ({"jobs": [config({"dbpass": SECRET})], "nice": "very"}, "argument 'nice'"),
+    ({"jobs": [config({"dboptions": {"auth": [SECRET]}})]}, "job 'config'"),
+    ({"jobs": [config(json.dumps({"dbpass": SECRET}))]}, "job 'config'"),
+    ({"jobs": [config(SECRET)]}, "job 'config': argument 'settings'"),
+    ({"jobs": [config([{"dbpass": SECRET}])]}, "job 'config': argument 'settings'"),
+    ({"jobs": [dump(settings={"dbpass": SECRET})]}, "job 'db'"),
 ])
 def test_secrets_are_never_shown(module_output, args, words):
     result, shown = module_output({**args, "docker_host": "unix:///nonexistent.sock"})
@@ -296,6 +309,21 @@ def test_what_is_no_secret_is_shown(module_output):
         "name": "db", "module": "database_dump", "after": [],
         "args": {"container": "mcb-none", "password": "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"},
     }
+    # A value that is too short to be looked for everywhere is not shown where it is known to stand.
+    settings = {"wwwroot": "http://copy", "noemailever": True, "salt": "1", "n": 7}
+    result, _shown = module_output({"jobs": [config(settings)]})
+    hidden = dict(settings, salt=_secret_settings.HIDDEN, n=_secret_settings.HIDDEN)
+    assert result["invocation"]["module_args"]["jobs"][0] == {
+        "name": "config", "module": "moodle_config", "after": [],
+        "args": {"container": "mcb-none", "config": "/config.php", "settings": hidden},
+    }
+
+
+def test_what_a_job_did_is_shown_without_secret_settings(module_output, monkeypatch):
+    done = {"changed": True, "jobs": {"config": {"settings": ["dbpass"], "said": SECRET}}}
+    monkeypatch.setattr(_jobs, "run", lambda *_: done)
+    result, shown = module_output({"jobs": [config({"dbpass": SECRET})]})
+    assert result["jobs"]["config"]["settings"] == ["dbpass"] and "s3cr" not in shown
 
 
 # --- the module and its documentation -----------------------------------------------------------------------------
@@ -319,7 +347,7 @@ def test_calls_are_those_of_the_modules():
 def test_secrets_of_any_module_are_hidden_in_every_job():
     specs = [_job_kinds.call_of(name).options for name in _job_kinds.KINDS]
     assert {name for spec in specs for option, details in spec.items() if details.get("no_log")
-            for name in (option, *details.get("aliases", ()))} == _job_kinds.SECRETS
+            for name in (option, *details.get("aliases", ()))} == _job_kinds.SECRETS | {_job_kinds.SETTINGS}
 
 
 def test_every_kind_of_job_is_packed_with_the_module():
