@@ -70,6 +70,7 @@ $read = function ($file) {
     return $seen + (array) $plugin;
 };
 $out['version'] = array_intersect_key($read("$code/version.php"), array_flip(['version', 'release', 'branch']));
+$out['config'] = realpath($argv[1]);
 $out['root'] = $root;
 $out['code'] = $code;
 $out['dataroot'] = realpath($CFG->dataroot);
@@ -125,7 +126,8 @@ def parse_probe(output, where):
     """Return the settings (dict) that the probe printed.
 
     :param output: bytes. :param where: str, for messages.
-    :returns: {"cfg", "version", "root", "code", "dataroot", "owner", "php", "plugins", "plugins_known"}.
+    :returns: {"cfg", "version", "config" (path of the file itself), "root", "code", "dataroot", "owner", "php",
+        "plugins", "plugins_known"}.
     :raises: CommandError if PHP ended before the end, with what Moodle said.
     """
     said, found, document = output.decode("utf-8", "replace").rpartition(_MARK)

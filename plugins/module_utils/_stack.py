@@ -316,7 +316,8 @@ def describe(engine, params):
         "moodle": {
             "wwwroot": cfg["wwwroot"], "release": settings["version"].get("release"),
             "version": str(settings["version"].get("version")), "branch": str(settings["version"].get("branch")),
-            "config": site["config"], "root": settings["root"], "code": settings["code"],
+            "config": site["config"], "config_place": _trees.source(_trees.resolve(_simple(web), settings["config"])),
+            "root": settings["root"], "code": settings["code"],
             "dataroot": settings["dataroot"], "owner": settings["owner"], "php": settings["php"],
             "external_files": bool(cfg.get("alternative_file_system_class")),
             "plugins": settings["plugins"],

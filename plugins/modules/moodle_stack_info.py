@@ -104,10 +104,11 @@ stack:
       elements: str
     moodle:
       description:
-        - C(wwwroot), C(release), C(version), C(branch), C(config) (path of config.php), C(root) (all of the code),
-          C(code) (where version.php is), C(dataroot), C(owner) (numeric owner and group of the data directory),
-          C(php) (version), C(external_files) (whether files are kept in an external store), C(plugins) (additional
-          ones with component, path, version and release).
+        - C(wwwroot), C(release), C(version), C(branch), C(config) (path of config.php), C(config_place) (where the file
+          itself is, also if that path is a link, with C(storage), C(volume), C(container) and C(path) as in C(trees)),
+          C(root) (all of the code), C(code) (where version.php is), C(dataroot), C(owner) (numeric owner and group of
+          the data directory), C(php) (version), C(external_files) (whether files are kept in an external store),
+          C(plugins) (additional ones with component, path, version and release).
       type: dict
     trees:
       description:

@@ -64,6 +64,23 @@ def test_all_of_a_site_is_found(sites, found):
     assert first["moodle"]["branch"] == "405" and first["warnings"] == []
 
 
+def test_the_settings_are_where_their_bytes_are(sites, found, run_module):
+    assert found[0]["moodle"]["config_place"] == {
+        "container": sites[0].web, "path": "/var/www/html/config.php", "storage": "layer"}
+    # A file that is mounted by itself, inside another mount.
+    config = str(sites[1].folder / "settings" / "config.php")
+    assert found[1]["moodle"]["config_place"] == {"path": config, "storage": "bind"}
+    # A link into a volume.
+    sites[0].sh("mv /var/www/html/config.php /var/www/moodledata/real.php\n"
+                "ln -s ../moodledata/real.php /var/www/html/config.php")
+    try:
+        moodle = run_module("moodle_stack_info", {"container": sites[0].web})["stack"]["moodle"]
+    finally:
+        sites[0].sh("mv /var/www/moodledata/real.php /var/www/html/config.php")
+    assert moodle["config"] == "/var/www/html/config.php"
+    assert moodle["config_place"] == {"volume": sites[0].name + "-data", "path": "real.php", "storage": "volume"}
+
+
 def test_what_will_be_lost_is_said_aloud(sites, run_module):
     sites[0].sh("mkdir -p /etc/php/local && touch /etc/php/local/own.ini /tmp/nothing")
     result = run_module("moodle_stack_info", {"container": sites[0].web})
