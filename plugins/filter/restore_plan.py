@@ -76,14 +76,68 @@ def different(artefacts, results):
     return [artefact for artefact in artefacts if result(artefact).get("different", True)]
 
 
-def prepare_jobs(artefacts, options):
-    """Return the jobs that unpack the trees of artefacts that are not right already, beside those in use."""
+def prepare_jobs(artefacts, options, anew=()):
+    """Return the jobs that unpack the trees of artefacts that are not right already, beside those in use.
+
+    :param anew: files (list of str) of the artefacts that are unpacked even if their trees are right.
+    """
     return [
         {"name": "prepare %s" % artefact["file"], "module": "volume_restore",
-         "args": dict(_tree_args(artefact, options), unless_same=True, phase="prepare", **_source(artefact, options),
-                      **_unchanged(artefact))}
+         "args": dict(_tree_args(artefact, options), unless_same=artefact["file"] not in anew, phase="prepare",
+                      **_source(artefact, options), **_unchanged(artefact))}
         for artefact in artefacts
     ]
+
+
+def config_place(plan, backup, changes=True):
+    """Return what has to be replaced so that a change of the restored site's config.php can be undone.
+
+    It is written where it is, in a tree or a container. If that was not made anew by the restore, nobody would put the
+    old settings back.
+
+    :param plan: dict, _moodle_backup_plan of the role restore. :param backup: dict, metadata of the backup.
+    :param changes: bool, whether config.php is going to be changed at all.
+    :returns: dict with "trees" (files of artefacts that are unpacked in any case), "containers" (names of those that
+        are replaced in any case) and "refusal" (str, why it must not be changed, and what to do; empty if it may).
+    """
+    found = {"trees": [], "containers": [], "refusal": ""}
+    place = backup["moodle"].get("config_place")
+    if not changes:
+        return found
+    if not place:
+        # An older backup does not say what config.php is a link to, if it is one.
+        found["trees"] = [tree["file"] for tree in plan["trees"] if tree["role"] != "configuration"]
+        layers = [layer["tree"]["container"] for layer in plan["layers"]]
+        return dict(found, containers=sorted({backup["web"]["name"], *layers}))
+    if place["storage"] == "layer":
+        return dict(found, containers=[place["container"]])
+    holding = [tree for tree in plan["trees"] if _holds(tree["tree"], place)]
+    if not holding:
+        return dict(found, refusal="%s is in no archive of the backup. Put it into a volume" % _described(place))
+    # The innermost has it; the others leave it out. Of the settings beside a compose file, it may be one.
+    best = max(holding, key=lambda tree: (len(_parts(tree["tree"])), tree["role"] != "configuration"))
+    if _parts(best["tree"]) == _parts(place):
+        return dict(found, refusal="%s is mounted as a single file. Mount the folder that holds it" % _described(place))
+    return dict(found, trees=[best["file"]])
+
+
+def _holds(tree, place):
+    """Return whether a path of a volume or of the host (place) is in a tree (bool); both as artefacts have them."""
+    if any(tree.get(key) != place.get(key) for key in ("volume", "container")):
+        return False
+    outer, inner = _parts(tree), _parts(place)
+    below = "/".join(inner[len(outer):])
+    return inner[:len(outer)] == outer and (tree.get("paths") is None or below in tree["paths"])
+
+
+def _parts(place):
+    return [part for part in place["path"].split("/") if part]
+
+
+def _described(place):
+    where = " of volume '%s'" % place["volume"] if place.get("volume") else ""
+    where = " of container '%s'" % place["container"] if place.get("container") else where
+    return "%s%s" % (place["path"], where)
 
 
 def with_containers(jobs):
@@ -212,6 +266,7 @@ class FilterModule:
         return {
             "base_jobs": base_jobs, "with_containers": with_containers, "already_there": already_there,
             "compare_jobs": compare_jobs, "different": different, "prepare_jobs": prepare_jobs,
+            "config_place": config_place,
             "filedir_job": filedir_job, "phase_jobs": phase_jobs, "switch_jobs": switch_jobs,
             "layer_jobs": layer_jobs, "commit_jobs": commit_jobs, "touching": touching,
         }

@@ -104,6 +104,74 @@ def test_what_may_be_right_already_is_compared_before_it_is_unpacked():
     assert "fingerprint" not in made["prepare configuration.tar.zst"]
 
 
+def test_what_is_to_be_unpacked_in_any_case_is_not_compared():
+    made = accepted(restore_plan.prepare_jobs([SETTINGS, DATA], OPTIONS, [DATA["file"]]))
+    assert made["prepare moodledata.tar.zst"]["unless_same"] is False
+    assert made["prepare configuration.tar.zst"]["unless_same"] is True
+
+
+def tree(file, role="mount", **place):
+    return {"role": role, "file": file, "tree": place}
+
+
+VOLUME = tree("application", "application", volume="code", path="/", storage="volume")
+INNER = tree("inner", volume="code", path="settings", storage="volume")
+BIND = tree("bind", path="/srv/school/html", storage="bind")
+BESIDE = tree("configuration", "configuration", path="/srv/school/html", paths=["config.php", ".env"], storage="bind")
+
+
+def config_place(place, trees=(VOLUME, INNER, BIND, DATA, SETTINGS), layers=(CODE,), **more):
+    plan = dict(PLAN, trees=list(trees), layers=list(layers))
+    moodle = {} if place is None else {"config_place": place}
+    return restore_plan.config_place(plan, {"web": {"name": "web"}, "moodle": moodle}, **more)
+
+
+@pytest.mark.parametrize(("place", "trees", "containers"), [
+    ({"volume": "code", "path": "config.php", "storage": "volume"}, ["application"], []),
+    ({"volume": "code", "path": "moodle/config.php", "storage": "volume"}, ["application"], []),
+    ({"volume": "code", "path": "settings/config.php", "storage": "volume"}, ["inner"], []),
+    ({"volume": "code", "path": "settings2/config.php", "storage": "volume"}, ["application"], []),
+    ({"volume": "data", "path": "config.php", "storage": "volume"}, ["moodledata.tar.zst"], []),
+    ({"path": "/srv/school/html/config.php", "storage": "bind"}, ["bind"], []),
+    ({"path": "/srv/.env", "storage": "bind"}, ["configuration.tar.zst"], []),
+    # In the container itself, be it the image's or not.
+    ({"container": "web", "path": "/code/config.php", "storage": "layer"}, [], ["web"]),
+    ({"container": "web", "path": "/etc/moodle/config.php", "storage": "layer"}, [], ["web"]),
+    # An older backup says nothing of it.
+    (None, ["application", "inner", "bind", "moodledata.tar.zst"], ["web"]),
+])
+def test_what_holds_the_settings_is_replaced_if_they_are_changed(place, trees, containers):
+    assert config_place(place) == {"trees": trees, "containers": containers, "refusal": ""}
+    assert config_place(place, changes=False) == {"trees": [], "containers": [], "refusal": ""}
+
+
+def test_a_file_beside_the_compose_file_is_in_the_code_too():
+    place = {"path": "/srv/school/html/config.php", "storage": "bind"}
+    for trees in ([BIND, BESIDE], [BESIDE, BIND]):
+        assert config_place(place, trees)["trees"] == ["bind"]
+    assert config_place(place, [BESIDE])["trees"] == ["configuration"]
+
+
+def test_older_backups_keep_their_code_in_other_containers_too():
+    other = dict(CODE, tree=dict(CODE["tree"], container="another"))
+    assert config_place(None, layers=[CODE, other])["containers"] == ["another", "web"]
+    assert config_place(None, layers=[])["containers"] == ["web"]
+
+
+@pytest.mark.parametrize(("place", "trees", "words"), [
+    ({"path": "/srv/config.php", "storage": "bind"}, [tree("x", path="/srv/config.php", storage="bind")],
+     "/srv/config.php is mounted as a single file. Mount the folder that holds it"),
+    ({"path": "/etc/moodle/config.php", "storage": "bind"}, [BIND, VOLUME], "/etc/moodle/config.php is in no archive"),
+    ({"volume": "other", "path": "config.php", "storage": "volume"}, [VOLUME], "config.php of volume 'other' is in no"),
+    ({"container": "web", "path": "/run/config.php", "storage": "tmpfs"}, [VOLUME], "config.php of container 'web'"),
+    ({"path": "/srv/school/config.php", "storage": "bind"}, [BIND, SETTINGS], "in no archive"),
+])
+def test_settings_that_could_not_be_put_back_are_refused(place, trees, words):
+    found = config_place(place, trees)
+    assert words in found["refusal"] and not found["trees"] and not found["containers"]
+    assert config_place(place, trees, changes=False)["refusal"] == ""
+
+
 def test_the_rest_waits_for_the_containers():
     backup = {"database": {"container": "db"}, "containers": [{"name": "db", "image_id": DB}]}
     rest = restore_plan.with_containers(restore_plan.prepare_jobs([DATA], OPTIONS))
@@ -187,4 +255,4 @@ def test_all_are_offered_as_filters():
     offered = restore_plan.FilterModule().filters()
     assert all(getattr(restore_plan, name) is function for name, function in offered.items())
     assert {"base_jobs", "with_containers", "already_there", "compare_jobs", "different", "prepare_jobs", "filedir_job",
-            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs", "touching"} == set(offered)
+            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs", "config_place", "touching"} == set(offered)
