@@ -142,6 +142,8 @@ class _Plan:
         files = self.stack["compose"]["config_files"]
         return {"name": "containers", "module": "container_export", "role": "containers", "args": {
             "containers": [container["name"] for container in self.stack["containers"]],
+            # They may be stopped for the time of the backup.
+            "running": [container["name"] for container in self.stack["containers"] if container["running"]],
             "dest": self._path("container_info.json"),
             **({"compose_files": files} if files else {"compose_dest": self._path("docker-compose.yml")}),
         }}

@@ -28,6 +28,8 @@ def base_jobs(plan, backup, artefacts):
     containers = {
         "name": CONTAINERS, "module": "container_import", "after": [job["name"] for job in needed],
         "args": {"src": plan["src"], "transaction": plan["transaction"], "phase": "prepare", "ready": [database],
+                 # In an older backup of a stopped site, the containers' own record says that they did not run.
+                 "started": [container["name"] for container in backup["containers"] if container.get("running")],
                  # What the backup holds is loaded beside this.
                  "check_images": not artefacts},
     }

@@ -35,7 +35,7 @@ def restore(engine, params, check_mode):
     if phase == "rollback":
         work.rollback(params["containers"], params["keep_new"])
         return work.result()
-    work.read(load(params["src"]), params["containers"], params["recreate"], params["ready"])
+    work.read(load(params["src"]), params["containers"], params["recreate"], params["ready"], params["started"])
     work.stop_timeout = params["stop_timeout"]
     work.images_may_come = check_mode or (phase == "prepare" and not params["check_images"])
     if phase == "prepare":
@@ -73,6 +73,7 @@ IMPORT = Call(
         "recreate": {"type": "list", "elements": "str", "default": []},
         "ready": {"type": "list", "elements": "str", "default": []},
         "keep_new": {"type": "bool", "default": False},
+        "started": {"type": "list", "elements": "str"},
         "check_images": {"type": "bool", "default": True},
         "phase": {"type": "str", "choices": ["all", "prepare", "switch", "commit", "rollback"], "default": "all"},
         "transaction": {"type": "str"},

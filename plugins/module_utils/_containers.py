@@ -13,7 +13,7 @@ import os
 
 from . import _compose, _definition
 from ._call import Call
-from ._errors import ExistsError, IntegrityError, NotFoundError
+from ._errors import ExistsError, IntegrityError, NotFoundError, UsageError
 from ._image_archive import fingerprint_of_inspect
 from ._images import normalized
 from ._stream import PartialFile, check_destination, sha256_of
@@ -35,10 +35,11 @@ def find_exact(engine, name):
     return found if found and found["Name"] == "/" + name else None
 
 
-def record(engine, containers):
+def record(engine, containers, running=None):
     """Return what is needed to create these containers again.
 
     :param containers: list of str, names or IDs.
+    :param running: list of names of those that count as running, or None: those that run now.
     :returns: dict with format, engine, containers ({name: {"definition", "inspect"}}), networks ({name: body of POST
         /networks/create}), volumes ({name: Name, Driver, Options, Labels}), images ({ID: names, fingerprint, tags,
         repo_digests}) and start_order (list of names).
@@ -49,6 +50,8 @@ def record(engine, containers):
         definition = _definition.from_inspect(inspect, names)
         definitions[definition["name"]] = definition
         described[definition["name"]] = {"definition": definition, "inspect": inspect}
+    if running is not None:
+        _count_as_running(definitions, running)
     return {
         "format": FORMAT,
         "engine": _engine(engine),
@@ -58,6 +61,15 @@ def record(engine, containers):
         "images": _images(engine, definitions),
         "start_order": _definition.start_order(definitions),
     }
+
+
+def _count_as_running(definitions, names):
+    unknown = sorted(set(names) - set(definitions))
+    if unknown:
+        raise UsageError("%s cannot count as running, for it is not recorded" % ", ".join(unknown),
+                         "Give names of these containers: %s." % ", ".join(sorted(definitions)))
+    for name, definition in definitions.items():
+        definition["running"] = name in names
 
 
 def _engine(engine):
@@ -167,12 +179,12 @@ def _lasting(content):
 def export(engine, params, check_mode):
     """Write the record of some containers into a file; what container_export does.
 
-    :param params: dict with containers (list of str), dest and compose_dest (absolute paths), compose_files (list of
-        absolute paths), overwrite (bool).
+    :param params: dict with containers (list of str), running (list of str or None, see record()), dest and
+        compose_dest (absolute paths), compose_files (list of absolute paths), overwrite (bool).
     :returns: dict for exit_json; names only, because a description holds passwords.
     """
     dest = params["dest"]
-    content = record(engine, params["containers"])
+    content = record(engine, params["containers"], params["running"])
     result = {
         "dest": dest,
         "containers": sorted(content["containers"]),
@@ -260,6 +272,7 @@ def _difference(before, after):
 EXPORT = Call(
     options={
         "containers": {"type": "list", "elements": "str", "required": True},
+        "running": {"type": "list", "elements": "str"},
         "dest": {"type": "path", "required": True},
         "compose_dest": {"type": "path"},
         "compose_files": {"type": "list", "elements": "path", "default": []},

@@ -64,14 +64,20 @@ class Recreation:
 
     # --- what is wanted -------------------------------------------------------------------------------------------
 
-    def read(self, content, subset, recreate, ready=()):
-        """Take what is recorded (dict as _containers.load gives), or some containers of it (list of names or None)."""
-        unknown = sorted((set(subset or ()) | set(recreate) | set(ready)) - set(content["containers"]))
+    def read(self, content, subset, recreate, ready=(), started=None):
+        """Take what is recorded (dict as _containers.load gives), or some containers of it (list of names or None).
+
+        :param started: list of names of the containers that count as running, or None: as recorded.
+        """
+        wanted = set(subset or ()).union(recreate, ready, started or ())
+        unknown = sorted(wanted - set(content["containers"]))
         if unknown:
             raise NotFoundError("The record does not describe %s" % ", ".join(unknown),
                                 "It has: %s." % ", ".join(sorted(content["containers"])))
         chosen = content["containers"] if subset is None else subset
         self.definitions = {name: content["containers"][name]["definition"] for name in chosen}
+        if started is not None:
+            self.definitions = {name: dict(each, running=name in started) for name, each in self.definitions.items()}
         self._order = _definition.start_order(self.definitions)
         self._record = content
         self._recreate, self._ready = recreate, [name for name in ready if name in self.definitions]

@@ -35,6 +35,14 @@ options:
     type: list
     elements: str
     required: true
+  running:
+    description:
+      - Names of those of O(containers) that count as running, which M(moodleclaude.backup.container_import) starts. Say
+        it if they are stopped only for the moment.
+      - Those that run now if not given.
+    type: list
+    elements: str
+    version_added: 0.2.0
   dest:
     description: Path of the file. Its folder must exist.
     type: path

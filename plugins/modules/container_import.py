@@ -87,11 +87,20 @@ options:
     default: true
   state:
     description:
-      - V(started) starts the containers that were running when they were recorded, in the recorded order.
+      - V(started) starts the containers that were running when they were recorded, or those that O(started) names, in
+        the recorded order.
       - V(created) creates only. A second O(phase=switch) with V(started) starts them.
     type: str
     choices: [created, started]
     default: started
+  started:
+    description:
+      - Names of the containers that O(state=started) starts, whatever the record says of them. Those that
+        O(containers) leaves out are not meant.
+      - Only of these are the ports of the host checked before.
+    type: list
+    elements: str
+    version_added: 0.2.0
   stop_timeout:
     description:
       - Seconds that a container has to stop by itself, if its definition does not say.

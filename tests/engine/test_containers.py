@@ -217,7 +217,8 @@ class Killing:
 
 def options(source, phase, transaction, **changes):
     defaults = {"src": source, "containers": None, "recreate": [], "phase": phase, "transaction": transaction,
-                "state": "started", "stop_timeout": 5, "check_images": True, "ready": [], "keep_new": False}
+                "state": "started", "stop_timeout": 5, "check_images": True, "ready": [], "keep_new": False,
+                "started": None}
     return dict(defaults, **changes)
 
 
@@ -638,6 +639,34 @@ def test_a_port_that_another_container_has(engine, create, export, run_module, p
     create(prefix + "-other", ExposedPorts=exposed, host_config=bindings)
     result = run_module("container_import", {"src": source})
     assert "publishes port %s/tcp of the host, but container '%s-other' has it" % (port, prefix) in result["msg"]
+
+
+def test_what_counts_as_running(engine, create, export, run_module, prefix, tmp_path):
+    """A container that is stopped only for the moment, recorded as what it is or as what it was before."""
+    web, cron = create(prefix + "-web", start=False), create(prefix + "-cron", start=False)
+    as_they_are, as_they_were = export(web, cron), str(tmp_path / "were.json")
+    written = {"containers": [web, cron], "dest": as_they_were, "running": [web]}
+    assert run_module("container_export", written)["changed"] and not run_module("container_export", written)["changed"]
+    assert "nobody" in run_module("container_export", dict(written, running=["nobody"]))["msg"]
+    for given in ({"src": as_they_were}, {"src": as_they_are, "started": [web]}):
+        assert run_module("container_import", given)["actions"] == ["start container %s" % web]
+        assert not run_module("container_import", given)["changed"]
+        assert not engine.container(cron)["State"]["Running"]
+        engine.stop(web, 1)
+    assert not run_module("container_import", {"src": as_they_are})["changed"]
+
+
+def test_a_port_is_checked_for_what_is_going_to_be_started(engine, create, export, run_module, prefix):
+    exposed, bindings = {"80/tcp": {}}, {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+    other = create(prefix + "-other", ExposedPorts=exposed, host_config=bindings)
+    port = engine.container(other)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+    bindings["PortBindings"]["80/tcp"][0]["HostPort"] = port
+    name = create(prefix + "-a", start=False, ExposedPorts=exposed, host_config=bindings)
+    source = export(name)
+    engine.remove_container(name)
+    prepare = {"src": source, "phase": "prepare", "transaction": "tport"}
+    assert run_module("container_import", dict(prepare, started=[]))["absent"] == [name]
+    assert "publishes port %s/tcp" % port in run_module("container_import", dict(prepare, started=[name]))["msg"]
 
 
 def test_a_container_that_removes_itself(engine, create, export, run_module, prefix):

@@ -25,7 +25,8 @@ STACK = {
     "web": {"name": "web", "image": "moodle:1", "image_id": WEB},
     "database": {"container": "db", "name": "moodle", "user": "moodleuser", "prefix": "m_",
                  "password_command": ["php", "-r"]},
-    "containers": [{"name": "web", "image_id": WEB}, {"name": "db", "image_id": DB}, {"name": "cron", "image_id": WEB}],
+    "containers": [{"name": "web", "image_id": WEB, "running": True}, {"name": "db", "image_id": DB, "running": True},
+                   {"name": "cron", "image_id": WEB, "running": False}],
     "images": ["moodle:1=" + WEB, "moodle:cron=" + WEB, "postgres:15=" + DB],
     "moodle": {"root": "/var/www/html", "config": "/var/www/html/config.php", "wwwroot": "http://x",
                "external_files": False},
@@ -87,6 +88,12 @@ def test_the_database_and_its_files_go_together():
 
 def test_a_stopped_web_container_is_not_asked_for_the_password():
     assert not {"password_container", "password_command"} & set(job(plan(stopped=True), "content")["args"])
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_containers_count_as_running_that_ran_before_the_backup_stopped_them(stopped):
+    args = job(plan(stopped=stopped), "containers")["args"]
+    assert args["containers"] == ["web", "db", "cron"] and args["running"] == ["web", "db"]
 
 
 @pytest.mark.parametrize("accept", [True, False])

@@ -45,7 +45,8 @@ def image_archive(*identifiers):
 
 def test_the_database_waits_for_its_own_image_only():
     backup = {"database": {"container": "db"},
-              "containers": [{"name": "web", "image_id": WEB}, {"name": "db", "image_id": DB}]}
+              "containers": [{"name": "web", "image_id": WEB, "running": True}, {"name": "db", "image_id": DB,
+                             "running": True}, {"name": "off", "image_id": WEB, "running": False}]}
     web, database, both = image_archive(WEB), image_archive(DB), image_archive(WEB, DB)
     made = restore_plan.base_jobs(PLAN, backup, [web, database])
     assert order(made) == ["load image_bb.tar.zst", "prepare the containers", "load image_aa.tar.zst"]
@@ -54,7 +55,7 @@ def test_the_database_waits_for_its_own_image_only():
     assert jobs["load image_aa.tar.zst"] == {"src": "/backups/one/image_aa.tar.zst", "images": web["images"]}
     assert jobs["prepare the containers"] == {
         "src": "/backups/one/container_info.json", "transaction": "r1", "phase": "prepare", "ready": ["db"],
-        "check_images": False}
+        "check_images": False, "started": ["web", "db"]}
     # An old backup has all images in one archive.
     assert order(restore_plan.base_jobs(PLAN, backup, [both])) == ["load image_aa.tar.zst", "prepare the containers"]
     # Nobody loads images that the backup does not have.
