@@ -127,7 +127,8 @@ def begin(root, stack, name, token, engine=None):
 
     :param root: Root. :param name: str, or None for the default name. :param token: str, tells this run from others.
     :param engine: Engine on which leftovers of a dead run (helper containers) are removed, or None.
-    :returns: {"name", "folder" (the partial folder), "lock" (path), "removed" (leftovers of dead runs, list of str)}.
+    :returns: {"name", "folder" (the partial folder), "lock" (path), "removed" (leftovers of dead runs, list of str),
+        "resumed" (bool, whether a dead run had held the site still, and it goes on now), "warnings" (list of str)}.
     :raises: UsageError, ExistsError, LockedError, StorageError.
     """
     wanted = name
@@ -139,9 +140,10 @@ def begin(root, stack, name, token, engine=None):
     try:
         _refuse_during_restore(root, stack)
         removed = remove_leftovers(root, stack)
-        if engine is not None and _pause.resume(engine, root, stack):
-            removed.append("what held the site still")
+        resumed, warnings = False, []
         if engine is not None:
+            resumed, warnings = _pause.resume(engine, root, stack)
+            removed += ["what held the site still"] * resumed
             removed += ["helper container"] * engine.remove_helpers(lock.path)
         while wanted is None and os.path.lexists(folder):
             time.sleep(0.2)
@@ -156,7 +158,8 @@ def begin(root, stack, name, token, engine=None):
     except BaseException:
         lock.release(token)
         raise
-    return {"name": name, "folder": partial, "lock": lock.path, "removed": removed}
+    return {"name": name, "folder": partial, "lock": lock.path, "removed": removed, "resumed": resumed,
+            "warnings": warnings}
 
 
 def foresee(root, stack, name):
@@ -166,7 +169,8 @@ def foresee(root, stack, name):
     if os.path.lexists(root.folder(name)):
         raise ExistsError("A backup '%s' exists already in %s" % (name, root.backups), "Choose another name.")
     _refuse_during_restore(root, stack)
-    return {"name": name, "folder": root.partial(stack, name), "lock": root.lock(stack).path, "removed": []}
+    return {"name": name, "folder": root.partial(stack, name), "lock": root.lock(stack).path, "removed": [],
+            "resumed": False}
 
 
 def _refuse_during_restore(root, stack):

@@ -232,6 +232,10 @@ class StackLock:
         finally:
             os.close(fd)
 
+    def is_of(self, token):
+        """True if token (str) owns the lock."""
+        return (self.owner() or {}).get("token") == token
+
     def check(self, token):
         """Raise LockedError unless token owns the lock."""
         owner = self.owner()

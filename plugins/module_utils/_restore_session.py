@@ -23,18 +23,34 @@ def work(engine, params, check_mode):
         return {"changed": True, "unfinished": unfinished, "lock": root.lock(stack).path, "run": token}
     if state == "begun":
         engine.ensure_reachable()  # nothing is held if it cannot be reached
-        running = _running(engine, params["plan"].get("containers", ()), _pause.stopped(root, stack))
-        plan = dict(params["plan"], running=running)
-        begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], plan)
-        engine.remove_helpers(begun["lock"])
-        _pause.resume(engine, root, stack)  # a backup that was cut off may have left the site held still
-        return dict(begun, changed=True, run=token, **({} if begun["unfinished"] else {"running": running}))
+        return dict(_begin(engine, root, params), changed=True, run=token)
     if state == "proved":
-        return {"changed": _backup_set.prove_restore(root, stack, token)}
-    record = _backup_set.read_record(root, stack)
+        proved = _backup_set.prove_restore(root, stack, token)
+        _pause.forget(root, stack)  # nothing holds a site still that works
+        return {"changed": proved}
+    record, warnings = _backup_set.read_record(root, stack), []
+    if state == "finished" and root.lock(stack).is_of(token):
+        # What was held still before this restore is back if the restore was undone, and is wanted to go on.
+        _resumed, warnings = _pause.resume(engine, root, stack)
     ended = _backup_set.end_restore(root, stack, token, finished=state == "finished")
     note = ended and record and state == "finished"
-    return {"changed": ended, "warnings": _outcome.note_restored(root, stack, record) if note else []}
+    return {"changed": ended, "warnings": warnings + (_outcome.note_restored(root, stack, record) if note else [])}
+
+
+def _begin(engine, root, params):
+    """Return what _backup_set.begin_restore() does, with warnings (list of str). After an error nothing is begun."""
+    stack, token = params["stack"], params["run"]
+    running = _running(engine, params["plan"].get("containers", ()), _pause.stopped(root, stack))
+    plan = dict(params["plan"], running=running)
+    begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], plan)
+    try:
+        engine.remove_helpers(begun["lock"])
+        # A backup that was cut off may have left the site held still. What half a restore has left must not be started.
+        warnings = [] if begun["unfinished"] else _pause.resume(engine, root, stack)[1]
+    except BaseException:
+        _backup_set.end_restore(root, stack, token, finished=begun["unfinished"] is None)
+        raise
+    return dict(begun, warnings=warnings, **({} if begun["unfinished"] else {"running": running}))
 
 
 def _running(engine, names, stopped):

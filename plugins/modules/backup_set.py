@@ -33,7 +33,8 @@ attributes:
 options:
   state:
     description:
-      - V(begun) takes the lock, removes what dead runs of this stack left behind and makes the partial folder.
+      - V(begun) takes the lock, removes what dead runs of this stack left behind and makes the partial folder. If such
+        a run has left the site held still, it goes on; what cannot be undone is a warning.
       - V(published) writes RV(ignore:backup.json) and the manifest, brings everything to disk and renames the folder.
         It also notes with the stack that its last backup went well, see M(moodleclaude.backup.backup_outcome).
       - V(abandoned) removes the partial folder. Both give the lock back.
@@ -131,6 +132,10 @@ removed:
   description: What dead runs had left behind.
   type: list
   elements: str
+  returned: state is begun
+resumed:
+  description: Whether a dead run had held the site still, which goes on now.
+  type: bool
   returned: state is begun
 size:
   description: Bytes of all files of the backup.

@@ -31,7 +31,8 @@ options:
     description:
       - V(paused) holds the site still.
       - V(resumed) lets it go on, if this collection has held it still. Without O(stack), all sites of this host go on
-        that a run has held still which is dead by now.
+        that a run has held still which is dead by now; what cannot be undone is a warning, and a later run tries it
+        again. With O(stack) it is an error, unless a container is gone that was stopped.
     type: str
     choices: [paused, resumed]
     required: true
@@ -98,29 +99,32 @@ stacks:
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _backup_set, _pause
 from ansible_collections.moodleclaude.backup.plugins.module_utils._docker import Engine
+from ansible_collections.moodleclaude.backup.plugins.module_utils._errors import EngineError
 from ansible_collections.moodleclaude.backup.plugins.module_utils._module import build_module, run
 
 
 def work(engine, params, check_mode):
     """Return the result of one call (dict)."""
     root = _backup_set.Root(params["root"], params["lock_timeout"])
-    stack = params["stack"]
+    stack, warnings = params["stack"], []
     if params["state"] == "resumed" and stack is None:
-        stacks = [] if check_mode else _pause.resume_dead(engine, root)
-        return {"changed": bool(stacks), "stacks": stacks}
+        stacks, warnings = ([], []) if check_mode else _pause.resume_dead(engine, root)
+        return {"changed": bool(stacks), "stacks": stacks, "warnings": warnings}
     if check_mode:
         changed = params["state"] == "paused" or _pause.held(root, stack)
     else:
         root.lock(stack).check(params["run"])
         if params["state"] == "resumed":
-            changed = _pause.resume(engine, root, stack)
-        elif _pause.held(root, stack):
+            changed, warnings = _pause.resume(engine, root, stack)
+            if _pause.held(root, stack):
+                raise EngineError("Stack '%s' is still held still. %s" % (stack, " ".join(warnings)))
+        elif _pause.held(root, stack, params["run"]):
             changed = False
         else:
             changed = True
             _pause.pause(engine, root, stack, params["mode"], params["container"], params["containers"],
-                         params["dataroot"], params["owner"])
-    return {"changed": changed, "stacks": [stack] if changed else []}
+                         params["dataroot"], params["owner"], params["run"])
+    return {"changed": changed, "stacks": [stack] if changed else [], "warnings": warnings}
 
 
 def main():

@@ -31,11 +31,13 @@ options:
   state:
     description:
       - V(begun) takes the lock and writes O(plan) down. If an earlier restore did not end, nothing is written and
-        RV(unfinished) describes it.
+        RV(unfinished) describes it. Otherwise, a site goes on that a dead backup has held still; what cannot be undone
+        of that is a warning. If anything fails, nothing is begun.
       - V(proved) writes down that the restored site works, so that a later run removes what was replaced instead of
         putting it back.
-      - V(finished) forgets the description and gives the lock back. It notes with the stack that its last restore went
-        well if it was V(proved), else that it was undone, see M(moodleclaude.backup.backup_outcome).
+      - V(finished) forgets the description and gives the lock back. After a restore that was undone, it once more lets
+        the site go on if a dead backup has held it still. It notes with the stack that its last restore went well if it
+        was V(proved), else that it was undone, see M(moodleclaude.backup.backup_outcome).
       - V(interrupted) gives the lock back and keeps the description for a later rollback.
       - V(listed) only lists the restores that did not end, of all stacks or of O(stack).
     type: str

@@ -357,6 +357,24 @@ def test_a_killed_run_does_not_hold_the_site_for_ever(site, good, stored, mode, 
     site.visit()
 
 
+def test_a_restore_does_not_need_the_site_that_a_backup_holds_still(site, root, stored):
+    """The web container goes during a backup, whose maintenance page stays in the data. That is told, and blocks nothing."""
+    back_up(site, root, "good")
+    play, _slow = begin_slowly(site, stored, root, "gone", moodle_backup_mode="maintenance")
+    site.engine.containers.get(site.web).remove(force=True)
+    assert play.wait() != 0
+    record, page = "pauses/%s.json" % STACK, "%s/climaintenance.html in container '%s'" % (site.data_path, site.web)
+    said = play.output.rsplit("No backup was made on localhost", maxsplit=1)[-1]
+    assert page in said and "the container is gone" in said and record in said
+    assert leftovers(root) == [record]
+    code, output = run("rollback", settings(site, root))
+    assert code == 0 and page in output and "there is nothing to undo" in output, output
+    code, output = run("restore", settings(site, root, "good"))
+    assert code == 0 and page in output, output
+    assert leftovers(root) == [] and answer(site) == 200
+    site.visit()
+
+
 # --- room and consideration ---------------------------------------------------------------------------------------
 
 
