@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import time
 
+import docker.errors
 import pytest
 from lab.browser import Browser, stored_files
 from lab.closure import held, lacking
@@ -317,14 +319,54 @@ def test_somebody_elses_maintenance_page_stays(site, root):
     assert answer(site) == 200
 
 
-def test_stopped_mode(site, root, stored):
+@pytest.fixture
+def cron(site, tiny):
+    """One more container of the site, which does not run: a killed backup has stopped it, and not come to the others."""
+    name = NAME + "-cron"
+    site.engine.containers.create(tiny, ["sleep", "100000"], name=name, network=site.network, stop_signal="SIGKILL")
+    yield name
+    with contextlib.suppress(docker.errors.NotFound):
+        site.engine.containers.get(name).remove(force=True)
+
+
+def leave_paused(root, **record):
+    """Write down what a backup that was killed has left held."""
+    (root / "pauses").mkdir(mode=0o700, exist_ok=True)
+    (root / "pauses" / (STACK + ".json")).write_text(json.dumps(record))
+
+
+def record_as_older_versions_did(folder, database):
+    """Let the record of a backup say that only the database ran."""
+    content = json.loads((folder / "container_info.json").read_text())
+    assert all(entry["definition"]["running"] for entry in content["containers"].values())
+    for name, entry in content["containers"].items():
+        entry["definition"]["running"] = name == database
+    text = json.dumps(content)
+    document = metadata(folder)
+    artefact = next(entry for entry in document["artefacts"] if entry["file"] == "container_info.json")
+    artefact.update(size=len(text), sha256=hashlib.sha256(text.encode()).hexdigest())
+    (folder / "container_info.json").write_text(text)
+    (folder / "backup.json").write_text(json.dumps(document))
+    files = sorted(path for path in folder.iterdir() if path.name != "backup_manifest.txt")
+    done = subprocess.run(["sha256sum", "--", *(path.name for path in files)], cwd=folder, stdout=subprocess.PIPE, check=True)
+    (folder / "backup_manifest.txt").write_bytes(done.stdout)
+
+
+def test_stopped_mode(site, root, stored, cron):
+    leave_paused(root, mode="stopped", container=site.web, containers=[site.web, cron], dataroot=site.data_path, owner=[33, 33])
     play, _slow = begin_slowly(site, stored, root, "still", moodle_backup_mode="stopped")
-    assert running(site) == {"web": "exited", "db": "running"}
+    assert running(site) == {"web": "exited", "db": "running", "cron": "exited"}
     assert play.wait() == 0, play.output
     assert wait_for_answer(site) == 200
     folder = root / "backups" / "still"
     assert lacking(folder, site.db) == set() and metadata(folder)["mode"] == "stopped"
     assert leftovers(root) == []
+    # A restore by the right record is like any other; one by the wrong record has to work as well.
+    record_as_older_versions_did(folder, site.db)
+    site.empty()
+    restore(site, root, "still")
+    assert running(site) == {"web": "running", "db": "running", "cron": "running"}
+    site.visit()
 
 
 @pytest.fixture(scope="module")
