@@ -391,6 +391,13 @@ def _begin_restore(root, stack, backup, token, transaction, plan):
     return {"lock": lock.path, "unfinished": unfinished}
 
 
+def remember_running(root, stack, token, running):
+    """Add to the plan of a restore that has just begun which containers ran before it (list of names)."""
+    root.lock(stack).check(token)
+    record = read_record(root, stack)
+    _json_file.write(root.record(stack), dict(record, plan=dict(record["plan"], running=running)))
+
+
 def prove_restore(root, stack, token):
     """Write down that the restored site works. Return True if that is new."""
     root.lock(stack).check(token)

@@ -157,12 +157,6 @@ def _resume_dead(engine, root, stack):
         lock.release(token)
 
 
-def stopped(root, stack):
-    """Return the names (list of str) of the containers that a backup has stopped, and that will be started again."""
-    found = _json_file.read(_record(root, stack)) or {}
-    return found["containers"] if found.get("mode") == "stopped" else []
-
-
 def forget(root, stack):
     """Forget that a site was held still, once it is known to work; the caller has the stack's lock."""
     with contextlib.suppress(FileNotFoundError):

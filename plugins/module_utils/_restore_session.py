@@ -38,25 +38,30 @@ def work(engine, params, check_mode):
 
 
 def _begin(engine, root, params):
-    """Return what _backup_set.begin_restore() does, with warnings (list of str). After an error nothing is begun."""
-    stack, token = params["stack"], params["run"]
-    running = _running(engine, params["plan"].get("containers", ()), _pause.stopped(root, stack))
-    plan = dict(params["plan"], running=running)
+    """Return what _backup_set.begin_restore() does, with warnings (list of str) and what ran (list of names).
+
+    After an error nothing is begun. An earlier restore that is not finished is left alone; it knows what ran before it.
+    """
+    stack, token, plan = params["stack"], params["run"], params["plan"]
     begun = _backup_set.begin_restore(root, stack, params["backup"], token, params["transaction"], plan)
     try:
         engine.remove_helpers(begun["lock"])
-        # A backup that was cut off may have left the site held still. What half a restore has left must not be started.
-        warnings = [] if begun["unfinished"] else _pause.resume(engine, root, stack)[1]
+        if begun["unfinished"]:
+            return dict(begun, warnings=[])
+        # A backup that was cut off may have left the site held still.
+        _resumed, warnings = _pause.resume(engine, root, stack)
+        running = _running(engine, plan.get("containers", ()))
+        _backup_set.remember_running(root, stack, token, running)
     except BaseException:
         _backup_set.end_restore(root, stack, token, finished=begun["unfinished"] is None)
         raise
-    return dict(begun, warnings=warnings, **({} if begun["unfinished"] else {"running": running}))
+    return dict(begun, warnings=warnings, running=running)
 
 
-def _running(engine, names, stopped):
-    """Return those of the containers (list of names) that run, or would if a backup had not stopped them."""
+def _running(engine, names):
+    """Return those of the containers (list of names) that run."""
     found = {name: engine.find_container(name) for name in names}
-    return [name for name in names if found[name] and (found[name]["State"]["Running"] or name in stopped)]
+    return [name for name in names if found[name] and found[name]["State"]["Running"]]
 
 
 SESSION = Call(

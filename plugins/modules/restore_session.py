@@ -92,7 +92,7 @@ run:
   returned: O(state=begun)
 running:
   description:
-    - Those of the containers that O(plan) names that ran. One that a backup is keeping stopped counts as running.
+    - Those of the containers that O(plan) names that ran. What a backup that died had stopped was started before.
   type: list
   elements: str
   returned: O(state=begun), if no earlier restore is unfinished
