@@ -70,6 +70,19 @@ def compare_jobs(artefacts, options):
     ]
 
 
+def apart(artefacts):
+    """Return the artefacts with a tree (list) without configuration that is in another tree of the host (list).
+
+    The archive of that tree has it too, and two trees in one folder would be in each other's way.
+    """
+    folders = [artefact["tree"]["path"].rstrip("/") + "/" for artefact in artefacts
+               if artefact["role"] != "configuration" and artefact["tree"]["storage"] == "bind"]
+    return [
+        artefact for artefact in artefacts if artefact["role"] != "configuration"
+        or not any((artefact["tree"]["path"].rstrip("/") + "/").startswith(folder) for folder in folders)
+    ]
+
+
 def different(artefacts, results):
     """Return the artefacts (list) whose trees are not right, by the results of compare_jobs() and prepare_jobs()."""
     def result(artefact):
@@ -268,7 +281,7 @@ class FilterModule:
         return {
             "base_jobs": base_jobs, "with_containers": with_containers, "already_there": already_there,
             "compare_jobs": compare_jobs, "different": different, "prepare_jobs": prepare_jobs,
-            "config_place": config_place,
+            "config_place": config_place, "apart": apart,
             "filedir_job": filedir_job, "phase_jobs": phase_jobs, "switch_jobs": switch_jobs,
             "layer_jobs": layer_jobs, "commit_jobs": commit_jobs, "touching": touching,
         }

@@ -44,8 +44,8 @@ def behind_link():
 
 @pytest.fixture(scope="module")
 def single_file():
-    """A site whose config.php is a bind mount of its own."""
-    yield from made(Site("mcb-mol-single", code="bind", data="bind"))
+    """A site whose config.php is a bind mount of its own, and whose compose file is in the folder with the code."""
+    yield from made(Site("mcb-mol-single", code="bind", data="bind", project="mcb-mol-single", project_in_code=True))
 
 
 def config_of(site):
@@ -155,3 +155,16 @@ def test_a_change_that_could_not_be_undone_is_refused(single_file):
     assert traces(site) == []
     now = site.engine.containers.get(site.web)
     assert (now.id, now.attrs["State"]["StartedAt"]) == (web.id, web.attrs["State"]["StartedAt"])
+
+
+def test_a_compose_file_beside_the_code_comes_back_with_it(single_file):
+    site, settings, state = single_file
+    secret = site.project_folder / ".env"
+    before = file_state(secret)[:4]
+    secret.write_text("DB_PASSWORD=another\n")
+    site.change()
+    code, output = run("restore", settings)
+    assert code == 0, output
+    assert file_state(secret)[:4] == before
+    assert differences(state, site.state()) == []
+    assert traces(site) == []

@@ -50,6 +50,7 @@ class Site:
     companion: bool = False
     odd_names: bool = False
     project: str = ""  # labels as Compose sets them
+    project_in_code: bool = False  # the compose file is in the folder that is mounted as the code
     fill: dict = field(default_factory=lambda: {"users": 3, "files": 12, "size-mb": 1, "rows": 300})
 
     @classmethod
@@ -65,6 +66,7 @@ class Site:
         self.engine = docker.from_env(timeout=120)
         self.folder = Path("/var/tmp") / self.name
         self.backups = self.folder / "backups"
+        self.project_folder = self.folder / ("code" if self.project_in_code else "project")
         self.web, self.db, self.network = ("%s-%s" % (self.name, part) for part in ("web", "db", "net"))
         # All secrets are this site's alone, so that another site on the host cannot be mistaken for a leak.
         self.admin_password = "Adm1n & 'co' $PATH of %s" % self.name
@@ -103,8 +105,8 @@ class Site:
         for name in _PARTS:
             (self.folder / name).mkdir(exist_ok=True)
         if self.project:
-            (self.folder / "project" / "compose.yml").write_text("services: {}\n")
-            secret = self.folder / "project" / ".env"
+            (self.project_folder / "compose.yml").write_text("services: {}\n")
+            secret = self.project_folder / ".env"
             secret.write_text("DB_PASSWORD=%s\n" % self.dbpass)
             secret.chmod(0o600)
         os.chown(self.folder / "moodledata", 33, 33)
@@ -135,8 +137,8 @@ class Site:
             return {"mcb.site": self.name}
         return {"com.docker.compose.project": self.project, "com.docker.compose.service": service,
                 "com.docker.compose.container-number": "1", "com.docker.compose.oneoff": "False",
-                "com.docker.compose.project.working_dir": str(self.folder / "project"),
-                "com.docker.compose.project.config_files": str(self.folder / "project" / "compose.yml")}
+                "com.docker.compose.project.working_dir": str(self.project_folder),
+                "com.docker.compose.project.config_files": str(self.project_folder / "compose.yml")}
 
     def _volume(self, part: str) -> str:
         name = "%s-%s" % (self.name, part)

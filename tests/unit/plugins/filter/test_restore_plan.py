@@ -96,6 +96,17 @@ def test_only_what_is_known_to_be_right_is_left_alone():
     assert restore_plan.different([DATA], {}) == [DATA]
 
 
+def test_configuration_within_another_tree_comes_back_with_that():
+    def tree(role, path, storage="bind"):
+        return {"role": role, "tree": {"path": path, "storage": storage}}
+
+    code, beside = tree("application", "/srv/moodle/code"), tree("configuration", "/srv/moodle")
+    same, below = tree("configuration", "/srv/moodle/code"), tree("configuration", "/srv/moodle/code/docker")
+    other, volume = tree("configuration", "/srv/moodle/code2"), tree("data", "", "volume")
+    assert restore_plan.apart([code, beside, same, below, other, volume]) == [code, beside, other, volume]
+    assert restore_plan.apart([tree("data", "/srv/moodle/code", "volume"), same])[1:] == [same]
+
+
 def test_what_may_be_right_already_is_compared_before_it_is_unpacked():
     data = dict(DATA, fingerprint="ab" * 32)
     made = accepted(restore_plan.prepare_jobs([SETTINGS, data], OPTIONS))
@@ -256,4 +267,5 @@ def test_all_are_offered_as_filters():
     offered = restore_plan.FilterModule().filters()
     assert all(getattr(restore_plan, name) is function for name, function in offered.items())
     assert {"base_jobs", "with_containers", "already_there", "compare_jobs", "different", "prepare_jobs", "filedir_job",
-            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs", "config_place", "touching"} == set(offered)
+            "phase_jobs", "switch_jobs", "layer_jobs", "commit_jobs", "config_place", "touching",
+            "apart"} == set(offered)
