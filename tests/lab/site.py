@@ -313,7 +313,7 @@ class Site:
             if item.name.startswith("%s-" % self.name):
                 item.remove(force=True)
         for item in self.engine.networks.list():
-            if item.name.startswith("%s-" % self.name):
+            if item.name == self.name or item.name.startswith("%s-" % self.name):  # the playbook setup's has no ending
                 item.remove()
         if self.own_images:
             self._remove_images()
