@@ -201,7 +201,9 @@ def _installed_by_image(engine, params):
     """Return the state of a site that its image has installed; raise as long as it has not."""
     container, code = params["container"], params["code_path"]
     if "config.php" not in look(engine, container, code):
-        raise NotFoundError("Container '%s' has no config.php in %s" % (container, code), "See the container's log.")
+        raise NotFoundError("Container '%s' has no config.php in %s" % (container, code),
+                            "See the container's log. An image that does not install Moodle by itself needs"
+                            " moodle_backup_setup_installer=collection.")
     found = state(engine, container, posixpath.join(code, "config.php"), None)
     if not found["complete"]:
         raise NotFoundError("Container '%s' has not installed its Moodle" % container, "See the container's log.")
