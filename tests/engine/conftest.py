@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -181,6 +182,15 @@ def fails(run_module):
         return result["msg"]
 
     return run
+
+
+@pytest.fixture
+def taken_port():
+    """A port of 127.0.0.1 (str) that a process of the host listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield str(taken.getsockname()[1])
 
 
 @pytest.fixture

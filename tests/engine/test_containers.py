@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 
 import pytest
 
@@ -39,6 +38,13 @@ def create(engine, tiny):
         return name
 
     return function
+
+
+@pytest.fixture
+def port_user(create, prefix, taken_port):
+    """A container that cannot start, for something else has its port; (name, port)."""
+    return create(prefix + "-port", start=False, ExposedPorts={"80/tcp": {}}, host_config={
+        "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": taken_port}]}}), taken_port
 
 
 @pytest.fixture
@@ -347,21 +353,16 @@ def test_killed_while_it_is_made_ready(engine, changed_stack):
     assert at > 4
 
 
-def test_what_cannot_be_started_early_is_not_left_behind(engine, create, export, prefix):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        name = create(prefix + "-port", start=False, ExposedPorts={"80/tcp": {}}, host_config={
-            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}})
-        source = export(name)
-        engine.remove_container(name)
-        transaction = "t" + os.urandom(4).hex()
-        with pytest.raises(BackupError, match=port):
-            ready(engine, {"source": source}, transaction, name)
-        assert engine.find_container(name) is None
-        _container_import.restore(engine, options(None, "rollback", transaction), False)
-        assert leftovers(engine, transaction) == []
+def test_what_cannot_be_started_early_is_not_left_behind(engine, port_user, export):
+    name, port = port_user
+    source = export(name)
+    engine.remove_container(name)
+    transaction = "t" + os.urandom(4).hex()
+    with pytest.raises(BackupError, match=port):
+        ready(engine, {"source": source}, transaction, name)
+    assert engine.find_container(name) is None
+    _container_import.restore(engine, options(None, "rollback", transaction), False)
+    assert leftovers(engine, transaction) == []
 
 
 def test_only_what_is_recorded_can_be_made_ready(engine, changed_stack):
@@ -439,29 +440,24 @@ def test_check_mode_changes_nothing(engine, changed_stack, run_module):
     assert len(predicted["actions"]) == len(made["actions"]) - 1, "only the removal of the old one cannot be foreseen"
 
 
-def test_a_failed_start_puts_the_old_ones_back(engine, changed_stack, create, export, run_module, prefix):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        name = create(prefix + "-port", start=False, ExposedPorts={"80/tcp": {}}, host_config={
-            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}})
-        source = export(name)
-        with open(source, encoding="utf-8") as handle:
-            content = json.load(handle)
-        content["containers"][name]["definition"]["running"] = True
-        with open(source, "w", encoding="utf-8") as handle:
-            json.dump(content, handle)
-        engine.remove_container(name)
-        create(name, Env=["STATE=present"])
-        identifier = engine.container(name)["Id"]
-        result = run_module("container_import", {"src": source, "transaction": "tfail"})
-        assert result["failed"]
-        assert port in result["msg"]
-        assert "The containers are as they were before." in result["msg"]
-        assert engine.container(name)["Id"] == identifier
-        assert engine.container(name)["State"]["Running"]
-        assert leftovers(engine, "tfail") == []
+def test_a_failed_start_puts_the_old_ones_back(engine, port_user, create, export, run_module):
+    name, port = port_user
+    source = export(name)
+    with open(source, encoding="utf-8") as handle:
+        content = json.load(handle)
+    content["containers"][name]["definition"]["running"] = True
+    with open(source, "w", encoding="utf-8") as handle:
+        json.dump(content, handle)
+    engine.remove_container(name)
+    create(name, Env=["STATE=present"])
+    identifier = engine.container(name)["Id"]
+    result = run_module("container_import", {"src": source, "transaction": "tfail"})
+    assert result["failed"]
+    assert port in result["msg"]
+    assert "The containers are as they were before." in result["msg"]
+    assert engine.container(name)["Id"] == identifier
+    assert engine.container(name)["State"]["Running"]
+    assert leftovers(engine, "tfail") == []
 
 
 def test_recreate_gives_a_fresh_writable_layer_once(engine, create, export, prefix):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 
 import pytest
@@ -203,23 +202,18 @@ def test_database_container_that_cannot_be_created(site, settings, changed, forg
           touched=True)
 
 
-def test_database_container_that_cannot_be_started(site, settings, original, changed, forge_database):
+def test_database_container_that_cannot_be_started(site, settings, original, changed, forge_database, taken_port):
     """Nor what did not run before."""
     tools = site.engine.containers.get("%s-tools" % site.name)
     assert original["containers"][tools.name]["running"]
+
+    def edit(definition):
+        definition["config"]["ExposedPorts"] = {"5432/tcp": {}}
+        definition["host_config"]["PortBindings"] = {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": taken_port}]}
+
     tools.stop()
-    stopped = site.state()
     try:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            port = str(taken.getsockname()[1])
-
-            def edit(definition):
-                definition["config"]["ExposedPorts"] = {"5432/tcp": {}}
-                definition["host_config"]["PortBindings"] = {"5432/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
-
-            fails(site, settings, stopped, forge_database(edit), "start the site", port, touched=True)
+        fails(site, settings, site.state(), forge_database(edit), "start the site", taken_port, touched=True)
     finally:
         tools.start()
 
@@ -270,6 +264,24 @@ def test_nothing_to_roll_back(site, settings, changed):
     code, output = run("rollback", settings)
     assert code == 0 and "there is nothing to undo" in output and "changed=0" in output
     assert differences(changed, site.state()) == []
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_rolled_back_where_no_database_is(site, settings, ran):
+    """It is nothing to mend if none was there when the restore began, or if it was cut off before it looked."""
+    name = "%s-none" % site.name
+    plan = {"transaction": "r1", "containers": [name], "started": [name], "database": {"container": name, "name": "moodle"},
+            "src": "/none", "image": "none", "folder": "/none", "pool": "/none", "trees": [], "filedir": {}, "layers": []}
+    record = site.backups / "restores" / ("%s.json" % name)
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps({"backup": "good", "transaction": "r1", "proved": False,
+                                  "plan": dict(plan, **({"running": [name]} if ran else {}))}))
+    try:
+        code, output = run("rollback", settings)
+        assert (code != 0) == ran == record.exists()
+        assert ("Container '%s', which ran before the restore, is gone" % name in output) == ran
+    finally:
+        record.unlink(missing_ok=True)
 
 
 @pytest.mark.usefixtures("changed")

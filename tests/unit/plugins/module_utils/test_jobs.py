@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
 from at_once import Meeting
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import (
@@ -244,23 +242,9 @@ def test_failed_estimate_is_the_error_of_its_job(calls, tmp_path):
 
 
 @pytest.fixture
-def module_output(monkeypatch, capsys):
+def module_output(shown_by):
     """A function that runs the module and returns (result, everything that was shown or logged as str)."""
-    logged = []
-    monkeypatch.setattr(basic, "has_journal", False)
-    monkeypatch.setattr(basic.syslog, "openlog", lambda *_: None)
-    monkeypatch.setattr(basic.syslog, "syslog", lambda _priority, text: logged.append(text))
-    monkeypatch.setattr(os, "umask", lambda _mask: 0)
-    monkeypatch.setenv("LC_ALL", "C")
-
-    def output(args):
-        with patch_module_args(args), pytest.raises(SystemExit):
-            side_by_side.main()
-        captured = capsys.readouterr()
-        assert logged or "failed" in captured.out
-        return json.loads(captured.out), captured.out + captured.err + "".join(logged)
-
-    return output
+    return lambda args: shown_by(side_by_side.main, args)
 
 
 def dump(**args):

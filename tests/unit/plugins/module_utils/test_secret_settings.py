@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
-from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.moodleclaude.backup.plugins.module_utils import _config_php, _secret_settings
 from ansible_collections.moodleclaude.backup.plugins.modules import moodle_config
@@ -53,24 +50,10 @@ def test_whatever_somebody_gives(given, secret, shown):
 
 
 @pytest.fixture
-def module_output(monkeypatch, capsys):
+def module_output(shown_by):
     """A function that runs moodle_config and returns (result, everything that was shown or logged as str)."""
-    logged = []
-    monkeypatch.setattr(basic, "has_journal", False)
-    monkeypatch.setattr(basic.syslog, "openlog", lambda *_: None)
-    monkeypatch.setattr(basic.syslog, "syslog", lambda _priority, text: logged.append(text))
-    monkeypatch.setattr(os, "umask", lambda _mask: 0)
-    monkeypatch.setenv("LC_ALL", "C")
-
-    def output(**args):
-        given = {"container": "mcb-none", "config": "/config.php", "docker_host": "unix:///nonexistent.sock", **args}
-        with patch_module_args(given), pytest.raises(SystemExit):
-            moodle_config.main()
-        captured = capsys.readouterr()
-        assert logged or "failed" in captured.out
-        return json.loads(captured.out), captured.out + captured.err + "".join(logged)
-
-    return output
+    given = {"container": "mcb-none", "config": "/config.php", "docker_host": "unix:///nonexistent.sock"}
+    return lambda **args: shown_by(moodle_config.main, {**given, **args})
 
 
 @pytest.mark.parametrize(("args", "words"), [
