@@ -266,6 +266,7 @@ def test_nothing_to_roll_back(site, settings, changed):
     assert differences(changed, site.state()) == []
 
 
+@pytest.mark.usefixtures("original")
 @pytest.mark.parametrize("ran", [False, True])
 def test_rolled_back_where_no_database_is(site, settings, ran):
     """It is nothing to mend if none was there when the restore began, or if it was cut off before it looked."""
